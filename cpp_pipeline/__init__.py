@@ -1,0 +1,1 @@
+"""C++ repository dumps to verified training data to small C++ code models."""

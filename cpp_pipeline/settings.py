@@ -1,0 +1,54 @@
+"""The only reader of the environment.
+
+Belongs here: every variable that changes what the project does, its default and its meaning.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a user may set, as `CPP_PIPELINE_<FIELD>` (the sandbox ones as `SANDBOX_<FIELD>`)."""
+
+    root: str = "data"
+    """Storage root: a folder or `gs://bucket/prefix`."""
+    preset: str = "tiny"
+    """Scale of models and data: smoke, tiny, d4, d8 or d16."""
+    seed: int = 0
+    """Seed of every random choice."""
+    sandbox_url: str = ""
+    """Controller that judges code; empty starts one on this machine."""
+    sandbox_token: str = ""
+    """Bearer token for the controller."""
+    sandbox_workers: int = 0
+    """Candidates judged side by side; 0 means one a core."""
+    real_cpp: bool = True
+    """`run` also takes real C++ from Debian source packages."""
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
+        """Read the settings, naming the variable when a value does not fit."""
+        env = os.environ if env is None else env
+        values: dict[str, object] = {}
+        for f in fields(cls):
+            name = f.name.upper() if f.name.startswith("sandbox_") else f"CPP_PIPELINE_{f.name.upper()}"
+            raw = env.get(name)
+            if raw is None or raw == "":
+                continue
+            kind = type(f.default)
+            if kind is bool:
+                if raw.lower() not in ("0", "1", "true", "false"):
+                    raise ValueError(f"{name}={raw!r}: use 1 or 0")
+                values[f.name] = raw.lower() in ("1", "true")
+            elif kind is int:
+                try:
+                    values[f.name] = int(raw)
+                except ValueError:
+                    raise ValueError(f"{name}={raw!r}: use a whole number") from None
+            else:
+                values[f.name] = raw
+        return cls(**values)  # type: ignore[arg-type]
