@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-S, I, F, B = pl.String(), pl.Int64(), pl.Float64(), pl.Boolean()
+S, I, F, B = pl.String(), pl.Int64(), pl.Float64(), pl.Boolean()  # noqa: E741
 STRINGS = pl.List(pl.String())
 SOLUTION = pl.Struct({"code": pl.String(), "score": pl.Float64()})
 NEGATIVE = pl.Struct({"code": pl.String(), "score": pl.Float64(), "error": pl.String()})
@@ -110,12 +110,7 @@ class Table:
         broken = {rule: int(n or 0) for rule, n in counts.row(0, named=True).items() if n}
         if self.key:
             repeated = (
-                frame.select(self.key)
-                .group_by(self.key)
-                .len()
-                .select((pl.col("len") - 1).sum())
-                .collect()
-                .item()
+                frame.select(self.key).group_by(self.key).len().select((pl.col("len") - 1).sum()).collect().item()
             )
             if repeated:
                 broken[f"repeated key ({', '.join(self.key)})"] = int(repeated)
@@ -552,7 +547,5 @@ _QUARANTINED = {
     "eval_problems": False,
     "combined_sft": False,
 }
-TABLES: Mapping[str, Table] = {
-    t.name: t for t in (*_ALL, *(_quarantine(name, p) for name, p in _QUARANTINED.items()))
-}
+TABLES: Mapping[str, Table] = {t.name: t for t in (*_ALL, *(_quarantine(name, p) for name, p in _QUARANTINED.items()))}
 """Every table by name; `<table>_quarantine` holds what was kept out of it."""

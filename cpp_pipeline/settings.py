@@ -28,6 +28,8 @@ class Settings:
     """Candidates judged side by side; 0 means one a core."""
     real_cpp: bool = True
     """`run` also takes real C++ from Debian source packages."""
+    dagster_home: str = ""
+    """Read from `DAGSTER_HOME`; empty means `.dagster` inside a local root."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
@@ -35,7 +37,8 @@ class Settings:
         env = os.environ if env is None else env
         values: dict[str, object] = {}
         for f in fields(cls):
-            name = f.name.upper() if f.name.startswith("sandbox_") else f"CPP_PIPELINE_{f.name.upper()}"
+            own_name = f.name.startswith(("sandbox_", "dagster_"))
+            name = f.name.upper() if own_name else f"CPP_PIPELINE_{f.name.upper()}"
             raw = env.get(name)
             if raw is None or raw == "":
                 continue

@@ -1,0 +1,42 @@
+# Every target does its own set-up: a virtual environment from constraints.txt and, as root,
+# the Debian packages that are missing.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ROOT ?= data
+PRESET ?= tiny
+SEED ?= 0
+
+.PHONY: run test test-slow e2e lint ui setup packages clean
+
+run: setup  ## the whole chain, from dumps to the evaluated GSPO checkpoint
+	$(BIN)/cpp-pipeline run --root $(ROOT) --preset $(PRESET) --seed $(SEED)
+
+ui: setup  ## the Dagster UI on the same runs and data
+	$(BIN)/cpp-pipeline ui --root $(ROOT)
+
+test: setup lint  ## everything that has to hold at each commit
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: setup  ## proofs of minutes
+	$(BIN)/python -m pytest -m slow -s
+
+lint: setup
+	$(BIN)/ruff check cpp_pipeline cpp_pipeline_tests
+	$(BIN)/ruff format --check cpp_pipeline cpp_pipeline_tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/dg check defs
+
+setup: packages $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+packages:
+	@./scripts/debian-packages g++ cmake ninja-build bubblewrap mold
+
+clean:
+	rm -rf $(VENV) .dagster .mypy_cache .ruff_cache .pytest_cache

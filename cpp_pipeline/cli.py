@@ -1,0 +1,205 @@
+"""The command line: thin over the Python API.
+
+Exit code 0 means that the command did what it was asked, and nothing else does.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+dumps_app = typer.Typer(no_args_is_help=True, help="Register, list and remove repository dumps.")
+problems_app = typer.Typer(no_args_is_help=True, help="Problem sets for evaluation.")
+app.add_typer(dumps_app, name="dumps")
+app.add_typer(problems_app, name="problems")
+console = Console(stderr=False, highlight=False, soft_wrap=True)
+
+Root = Annotated[str, typer.Option(help="Storage root: a folder or gs://bucket/prefix.", envvar="CPP_PIPELINE_ROOT")]
+PresetName = Annotated[str, typer.Option(help="smoke, tiny, d4, d8 or d16.", envvar="CPP_PIPELINE_PRESET")]
+Seed = Annotated[int, typer.Option(help="Seed of every random choice.", envvar="CPP_PIPELINE_SEED")]
+
+
+@app.command()
+def run(
+    dump: Annotated[list[Path] | None, typer.Option(help="A dump to add first; may be repeated.")] = None,
+    preset: PresetName = "tiny",
+    root: Root = "data",
+    seed: Seed = 0,
+    select: Annotated[str | None, typer.Option(help="Dagster asset selection, e.g. '+docstring_pairs'.")] = None,
+    bundled: Annotated[bool, typer.Option(help="Include the bundled dump and real C++ from Debian.")] = True,
+) -> None:
+    """Bring the whole graph up to date, from dumps to the model report."""
+    from cpp_pipeline.main_job import default_dumps, main_job
+
+    sources = [(path.name, path) for path in dump or []]
+    defaults = default_dumps(root, _say) if bundled and not sources else []
+    summary = main_job(root, preset, seed, [*defaults, *sources], select, _say)
+    console.print(_summary_table(summary))
+    for failure in summary.failures:
+        console.print(f"failed: {failure}", style="red", markup=False)
+    report = Path(root) / "reports" / "model_report" / "index.html"
+    if report.exists():
+        console.print(f"report: {report.resolve()}", markup=False)
+    console.print(f"{'done' if summary.success else 'NOT COMPLETE'} in {summary.seconds:.0f} s")
+    raise typer.Exit(0 if summary.success else 1)
+
+
+def _summary_table(summary: object) -> Table:
+    from cpp_pipeline.runner import Summary
+
+    assert isinstance(summary, Summary)
+    table = Table("asset", "status", "rows", "seconds", "checks", title="cpp_pipeline")
+    for line in summary.lines.values():
+        checks = f"{line.checks_passed} passed" if line.checks_passed else ""
+        checks += f", {len(line.warnings)} below target" if line.warnings else ""
+        checks += f", {len(line.checks_failed)} FAILED" if line.checks_failed else ""
+        seconds = f"{line.seconds:.1f}" if line.seconds else ""
+        table.add_row(line.asset, line.status, "" if line.rows is None else f"{line.rows:,}", seconds, checks)
+    return table
+
+
+@app.command()
+def ui(root: Root = "data", port: int = 3000) -> None:
+    """Open the Dagster UI on the runs and data of a root."""
+    from cpp_pipeline.main_job import environment
+
+    env = {**os.environ, **environment(root)}
+    command = [sys.executable, "-m", "dagster", "dev", "-m", "cpp_pipeline.definitions", "-p", str(port)]
+    raise typer.Exit(subprocess.call(command, env=env))
+
+
+@app.command()
+def doctor(root: Root = "data") -> None:
+    """Tell what this machine has, and what to do about what is missing."""
+    from cpp_pipeline.doctor import examine
+
+    findings = examine(root)
+    for f in findings:
+        mark = {"ok": "[green]ok[/]", "optional": "[yellow]--[/]", "missing": "[red]!![/]"}[f.level]
+        console.print(f"{mark} {f.subject}: {f.found}" + (f"\n   -> {f.remedy}" if f.remedy else ""))
+    raise typer.Exit(1 if any(f.level == "missing" for f in findings) else 0)
+
+
+@app.command()
+def report(root: Root = "data") -> None:
+    """Print the figures of the model report and where its page lies."""
+    import json
+
+    from cpp_pipeline.storage.metadata import metrics_markdown
+    from cpp_pipeline.storage.store import Store
+
+    folder = Store(root).folder("reports", "model_report")
+    if not (folder / "metrics.json").exists():
+        _fail(f"no report below {root}: run `cpp-pipeline run` first")
+    console.print(metrics_markdown(json.loads((folder / "metrics.json").read_text())), markup=False)
+    console.print(f"report: {folder / 'index.html'}", markup=False)
+
+
+@dumps_app.command("add")
+def dumps_add(path: Path, name: Annotated[str, typer.Option(help="Partition key.")], root: Root = "data") -> None:
+    """Register a dump; `run` then takes it through the graph."""
+    from cpp_pipeline.storage.dumps import add_dump
+    from cpp_pipeline.storage.store import Store
+
+    try:
+        found = add_dump(Store(root), path, name)
+    except (ValueError, FileNotFoundError) as error:
+        _fail(str(error))
+    console.print(f"{found.name}: {found.kind} at {found.path}", markup=False)
+
+
+@dumps_app.command("list")
+def dumps_list(root: Root = "data") -> None:
+    """List the registered dumps."""
+    from cpp_pipeline.storage.dumps import dumps
+    from cpp_pipeline.storage.store import Store
+
+    for d in dumps(Store(root)):
+        console.print(f"{d.name}\t{d.kind}\t{d.path}", markup=False)
+
+
+@dumps_app.command("remove")
+def dumps_remove(name: str, root: Root = "data") -> None:
+    """Forget a dump and its partition of every table; the user's data stay."""
+    from cpp_pipeline.main_job import dagster_instance
+    from cpp_pipeline.storage.assets import repo_dumps
+    from cpp_pipeline.storage.dumps import remove_dump
+    from cpp_pipeline.storage.store import Store
+
+    try:
+        remove_dump(Store(root), name)
+    except KeyError as error:
+        _fail(str(error.args[0]))
+    with dagster_instance(root) as instance:
+        instance.delete_dynamic_partition(repo_dumps.name or "", name)
+    console.print(f"removed {name}; `cpp-pipeline run` brings the joined tables up to date", markup=False)
+
+
+@problems_app.command("add")
+def problems_add(path: Path, root: Root = "data") -> None:
+    """Add a problem set (own format or HumanEval-X JSONL) to the held-out problems."""
+    from cpp_pipeline.storage.dumps import add_problems
+    from cpp_pipeline.storage.store import Store
+
+    try:
+        target = add_problems(Store(root), path)
+    except FileNotFoundError as error:
+        _fail(str(error))
+    console.print(f"added {target.name}; `cpp-pipeline run` judges its references and evaluates on it", markup=False)
+
+
+@app.command()
+def export(asset: str, jsonl: Annotated[Path, typer.Option(help="File to write.")], root: Root = "data") -> None:
+    """Write a training table as JSON lines in the method's row shapes."""
+    from cpp_pipeline.storage.export import export_jsonl
+    from cpp_pipeline.storage.store import Store
+
+    try:
+        rows = export_jsonl(Store(root), asset, jsonl)
+    except (ValueError, FileNotFoundError) as error:
+        _fail(str(error))
+    console.print(f"{rows} rows of {asset} in {jsonl}", markup=False)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
+def sandbox(ctx: typer.Context) -> None:
+    """Serve or check the sandbox: `sandbox serve --port N`, `sandbox check`."""
+    os.execv(sys.executable, [sys.executable, "-m", "cpp_pipeline.sandbox", *ctx.args])
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
+def agent(ctx: typer.Context) -> None:
+    """Ask the agent: `agent "request"`, or `agent serve`."""
+    os.execv(sys.executable, [sys.executable, "-m", "cpp_pipeline.agent", *ctx.args])
+
+
+def _say(text: str) -> None:
+    console.print(text, markup=False)
+
+
+def _fail(message: str) -> None:
+    Console(stderr=True, soft_wrap=True).print(f"error: {message}", markup=False, style="red")
+    raise typer.Exit(2)
+
+
+def main() -> None:
+    """Entry point of the `cpp-pipeline` command."""
+    logging.getLogger("dagster").setLevel(logging.ERROR)
+    try:
+        app()
+    except (ValueError, FileNotFoundError, RuntimeError) as error:
+        Console(stderr=True, soft_wrap=True).print(f"error: {error}", markup=False, style="red")
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

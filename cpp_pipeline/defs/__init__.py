@@ -1,0 +1,1 @@
+"""Assets, checks and resources by group; domain code lives in the rooms beside this folder."""

@@ -1,0 +1,128 @@
+"""Corpus: what each training stage reads, and proof that no held-out problem is in it."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from cpp_pipeline.corpus import sft
+from cpp_pipeline.corpus.mixing import build_corpus, tokenizer_texts
+from cpp_pipeline.corpus.tokenizer import train_tokenizer
+from cpp_pipeline.curate.decontaminate import hits, training_texts
+from cpp_pipeline.defs.resources import PRESET, SETTINGS
+from cpp_pipeline.storage.assets import folder_asset, table_asset, write_result
+
+_SEED = {"seed": SETTINGS.seed}
+
+
+@table_asset(
+    "decontamination_report",
+    group="corpus",
+    kinds={"polars"},
+    code=["curate"],
+    plots={"decontamination_report": "rule"},
+)
+def decontamination_report(
+    context: dg.AssetExecutionContext,
+    docstring_pairs: pl.LazyFrame,
+    diff_sft: pl.LazyFrame,
+    train_problems: pl.LazyFrame,
+    eval_problems: pl.LazyFrame,
+) -> pl.LazyFrame:
+    return hits(training_texts(docstring_pairs, diff_sft, train_problems), eval_problems)
+
+
+@folder_asset(
+    "tokenizer",
+    kind="checkpoints",
+    group="corpus",
+    kinds={"huggingface"},
+    deps=["clean_files", "train_problems"],
+    code=["corpus/tokenizer.py", "corpus/mixing.py", "corpus/formats.py"],
+    config={"vocab": PRESET.shape.vocab, **_SEED},
+    description="Byte-level BPE with the FIM and chat specials, as `tokenizer.json`.",
+)
+def tokenizer(context: dg.AssetExecutionContext, work: Path) -> None:
+    store = context.resources.storage.store
+    texts = tokenizer_texts(store.scan("clean_files"), store.scan("train_problems"), SETTINGS.seed)
+    facts = train_tokenizer(texts, PRESET.shape.vocab, work)
+    write_result(work, "tokenizer", facts)
+
+
+@folder_asset(
+    "pretraining_corpus",
+    kind="shards",
+    group="corpus",
+    kinds={"numpy"},
+    deps=["clean_files", "docstring_pairs", "train_problems", "decontamination_report", "tokenizer"],
+    code=["corpus"],
+    config={"tokens": PRESET.corpus_tokens, "row": PRESET.seq_tokens, **_SEED},
+    description="Packed token shards: raw 40 %, random FIM 40 %, structured FIM 20 % of the tokens.",
+)
+def pretraining_corpus(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
+    store = context.resources.storage.store
+    stats = build_corpus(
+        store.scan("clean_files"),
+        store.scan("docstring_pairs"),
+        store.scan("train_problems"),
+        store.local_folder("checkpoints", "tokenizer"),
+        work,
+        seq_tokens=PRESET.seq_tokens,
+        target_tokens=PRESET.corpus_tokens,
+        seed=SETTINGS.seed,
+        excluded_ids=sft.excluded(store.scan("decontamination_report")),
+    )
+    write_result(work, "pretraining_corpus", stats)
+    return {"mix": dg.MetadataValue.json(stats)}
+
+
+@table_asset(
+    "docstring_sft",
+    group="corpus",
+    kinds={"polars"},
+    code=["corpus/sft.py"],
+    config=_SEED,
+    plots={"docstring_sft": "licence"},
+)
+def docstring_sft(
+    context: dg.AssetExecutionContext, docstring_pairs: pl.LazyFrame, decontamination_report: pl.LazyFrame
+) -> pl.LazyFrame:
+    return sft.docstring_sft(docstring_pairs, sft.excluded(decontamination_report), PRESET, SETTINGS.seed)
+
+
+@table_asset("pass_k_sft", group="corpus", kinds={"polars"}, code=["corpus/sft.py"], config=_SEED)
+def pass_k_sft(
+    context: dg.AssetExecutionContext, pass_k_solutions: pl.LazyFrame, train_problems: pl.LazyFrame
+) -> pl.LazyFrame:
+    return sft.pass_k_sft(pass_k_solutions, train_problems)
+
+
+@table_asset(
+    "combined_sft",
+    "combined_sft_quarantine",
+    group="corpus",
+    kinds={"polars"},
+    code=["corpus/sft.py", "corpus/formats.py"],
+    config={"problems": PRESET.sft_problems, "docstring_weight": PRESET.docstring_weight, **_SEED},
+    plots={"combined_sft": "source"},
+)
+def combined_sft(
+    context: dg.AssetExecutionContext,
+    docstring_sft: pl.LazyFrame,
+    pass_k_sft: pl.LazyFrame,
+    diff_sft: pl.LazyFrame,
+    repair_rows: pl.LazyFrame,
+    train_problems: pl.LazyFrame,
+    decontamination_report: pl.LazyFrame,
+) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    return sft.combined_sft(
+        docstring_sft,
+        pass_k_sft,
+        diff_sft,
+        repair_rows,
+        train_problems,
+        sft.excluded(decontamination_report),
+        PRESET,
+        SETTINGS.seed,
+    )

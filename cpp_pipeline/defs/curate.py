@@ -1,0 +1,19 @@
+"""Curate: which files are worth learning from."""
+
+import dagster as dg
+import polars as pl
+
+from cpp_pipeline.curate.files import clean
+from cpp_pipeline.storage.assets import table_asset
+
+
+@table_asset(
+    "clean_files",
+    "dropped_files",
+    group="curate",
+    kinds={"polars"},
+    code=["curate"],
+    plots={"clean_files": "language", "dropped_files": "reason"},
+)
+def clean_files(context: dg.AssetExecutionContext, source_files: pl.LazyFrame) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    return clean(source_files)

@@ -1,0 +1,81 @@
+"""Pairs: documented functions, repairs, and CMake projects, each held to a verdict where there is one."""
+
+import dagster as dg
+import polars as pl
+
+from cpp_pipeline.defs.resources import PRESET, SETTINGS
+from cpp_pipeline.extract.cmake_facts import packages
+from cpp_pipeline.extract.cmake_rows import cmake_rows
+from cpp_pipeline.extract.diffs import diff_pairs
+from cpp_pipeline.extract.pairs import docstring_pairs as documented_functions
+from cpp_pipeline.problems.cmake_projects import generate, verify_projects
+from cpp_pipeline.schemas import TABLES
+from cpp_pipeline.storage.assets import table_asset
+from cpp_pipeline.storage.store import scratch_folder
+
+
+@table_asset(
+    "docstring_pairs",
+    "docstring_pairs_quarantine",
+    group="pairs",
+    kinds={"treesitter", "polars"},
+    code=["extract", "curate"],
+    plots={"docstring_pairs": "quality"},
+)
+def docstring_pairs(context: dg.AssetExecutionContext, clean_files: pl.LazyFrame) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    return documented_functions(clean_files, context.partition_key, scratch_folder())
+
+
+@table_asset(
+    "diff_sft",
+    "diff_sft_quarantine",
+    group="pairs",
+    kinds={"treesitter", "polars"},
+    code=["extract", "curate"],
+    plots={"diff_sft": "n_changed_tokens"},
+)
+def diff_sft(context: dg.AssetExecutionContext, commits: pl.LazyFrame) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    return diff_pairs(commits, context.partition_key, scratch_folder())
+
+
+@table_asset(
+    "cmake_packages",
+    group="pairs",
+    kinds={"cmake", "polars"},
+    code=["extract"],
+    description="First version: what the dumps themselves say; a shipped table comes with the CMake specialist.",
+)
+def cmake_packages(context: dg.AssetExecutionContext, clean_files: pl.LazyFrame) -> pl.LazyFrame:
+    return packages(clean_files)
+
+
+@table_asset(
+    "cmake_sft",
+    "cmake_sft_quarantine",
+    group="pairs",
+    kinds={"cmake", "polars"},
+    code=["extract", "sandbox"],
+    deps=["sandbox_canaries"],
+    resources=frozenset({"sandbox"}),
+    description="First version: one instruction a file; packages known from the same dump are stubbed.",
+    plots={"cmake_sft": "stage"},
+)
+def cmake_sft(context: dg.AssetExecutionContext, clean_files: pl.LazyFrame) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    with context.resources.sandbox.client() as client:
+        return cmake_rows(clean_files, context.partition_key, client)
+
+
+@table_asset(
+    "cmake_problems",
+    group="pairs",
+    kinds={"cmake", "polars"},
+    code=["problems/cmake_projects.py", "sandbox"],
+    config={"train": PRESET.cmake_train, "eval": PRESET.cmake_eval, "seed": SETTINGS.seed},
+    deps=["sandbox_canaries"],
+    resources=frozenset({"sandbox"}),
+    plots={"cmake_problems": "split_key"},
+)
+def cmake_problems(context: dg.AssetExecutionContext) -> pl.LazyFrame:
+    rows = generate(PRESET.cmake_train, PRESET.cmake_eval, SETTINGS.seed)
+    with context.resources.sandbox.client() as client:
+        return TABLES["cmake_problems"].frame(verify_projects(rows, client))

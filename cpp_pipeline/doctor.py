@@ -1,0 +1,118 @@
+"""What this machine has, and what to do about what is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Level = Literal["ok", "optional", "missing"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked for: what was found, and the remedy when it is not there."""
+
+    subject: str
+    level: Level
+    found: str
+    remedy: str = ""
+
+
+def examine(root: str) -> list[Finding]:
+    """Look at compiler, isolation, build tools, GPU, cluster, bucket and disk."""
+    probes: tuple[Callable[[str], Finding], ...] = (
+        _compiler,
+        _isolation,
+        _cmake,
+        _linker,
+        _gpu,
+        _cluster,
+        _storage,
+        _mirror,
+    )
+    return [probe(root) for probe in probes]
+
+
+def _version(*command: str) -> str | None:
+    """First line that a command prints, or None when it is not there."""
+    if shutil.which(command[0]) is None:
+        return None
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    return (done.stdout or done.stderr).strip().splitlines()[0] if done.returncode == 0 else None
+
+
+def _compiler(root: str) -> Finding:
+    version = _version("g++", "--version")
+    if version is None:
+        return Finding("compiler", "missing", "no g++", "apt-get install g++; nothing can be judged without it")
+    return Finding("compiler", "ok", version)
+
+
+def _isolation(root: str) -> Finding:
+    from cpp_pipeline.sandbox.isolation import probe_isolation
+
+    state = probe_isolation()
+    if state.ready:
+        return Finding("isolation", "ok", state.description)
+    return Finding(
+        "isolation",
+        "missing",
+        state.description,
+        "apt-get install bubblewrap, and allow user namespaces (sysctl user.max_user_namespaces > 0); "
+        "or set SANDBOX_URL to a controller elsewhere",
+    )
+
+
+def _cmake(root: str) -> Finding:
+    version = _version("cmake", "--version")
+    if version is None:
+        return Finding("cmake", "missing", "no cmake", "apt-get install cmake ninja-build")
+    return Finding("cmake", "ok", version + (" with ninja" if shutil.which("ninja") else " with make"))
+
+
+def _linker(root: str) -> Finding:
+    if shutil.which("mold"):
+        return Finding("linker", "ok", _version("mold", "--version") or "mold")
+    return Finding("linker", "optional", "no mold; the default linker is used", "apt-get install mold: faster verdicts")
+
+
+def _gpu(root: str) -> Finding:
+    found = _version("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader")
+    if found is None:
+        return Finding("gpu", "optional", "none; training runs on the CPU", "presets d8 and d16 want one")
+    return Finding("gpu", "ok", found)
+
+
+def _cluster(root: str) -> Finding:
+    configured = os.path.exists(os.path.expanduser("~/.kube/config"))
+    if importlib.util.find_spec("kubernetes") is None or not configured:
+        return Finding("cluster", "optional", "no Kubernetes configured; commands run on this machine")
+    return Finding("cluster", "ok", "kubeconfig found; Kubernetes Jobs are not used by this version")
+
+
+def _storage(root: str) -> Finding:
+    if "://" in root:
+        if importlib.util.find_spec("gcsfs") is None:
+            return Finding("storage", "missing", f"{root} needs gcsfs", "pip install 'cpp_pipeline[gcp]'")
+        return Finding("storage", "ok", root)
+    folder = Path(root).absolute()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free / 2**30
+    if not os.access(folder, os.W_OK):
+        return Finding("storage", "missing", f"{folder} is not writable", "choose another --root")
+    if free < 3:
+        return Finding("storage", "missing", f"{free:.1f} GiB free at {folder}", "the main job wants 3 GiB")
+    return Finding("storage", "ok", f"{free:.0f} GiB free at {folder}")
+
+
+def _mirror(root: str) -> Finding:
+    if shutil.which("apt-get") is None:
+        return Finding("real C++", "optional", "no apt-get; the bundled dump is used", "give --dump PATH")
+    return Finding("real C++", "ok", "Debian source packages through apt-get")

@@ -1,0 +1,66 @@
+"""Run a command that loads a model as a process of this machine, under Dagster Pipes.
+
+The command leaves `result.json` in its output folder when, and only when, it has finished.
+That file is believed, not the exit code alone and not the message stream.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+
+class Launcher(dg.ConfigurableResource[None]):
+    """Runs `python -m MODULE ...` and returns the manifest that it commits."""
+
+    threads: int = 0
+    """Threads a command may use; 0 means all cores."""
+
+    def run(
+        self,
+        context: dg.AssetExecutionContext,
+        module: str,
+        arguments: Mapping[str, object],
+        output: Path,
+    ) -> dict[str, Any]:
+        """Run `module` with `--key value` arguments until `output/result.json` is there.
+
+        An output that is already finished (the run was killed after the command ended) is used
+        as it is. A True argument is a bare flag; None and False are left out.
+
+        Raises
+        ------
+        dagster.Failure
+            The command failed, or ended without a manifest; names the command and its log.
+        """
+        manifest = output / "result.json"
+        if not manifest.exists():
+            output.mkdir(parents=True, exist_ok=True)
+            command = [sys.executable, "-m", module, *_flags(arguments), "--output", str(output)]
+            context.log.info("running " + " ".join(command))
+            tethered = [sys.executable, "-m", "cpp_pipeline.launch.tether", str(os.getpid()), *command]
+            dg.PipesSubprocessClient().run(context=context, command=tethered, env=self._threads())
+        if not manifest.exists():
+            raise dg.Failure(f"{module} ended with exit code 0 but wrote no {manifest}; see its log above")
+        return dict(json.loads(manifest.read_text()))
+
+    def _threads(self) -> dict[str, str]:
+        count = str(self.threads or os.cpu_count() or 1)
+        # Offline: a missing file must be an error that names it, not a try to reach a hub.
+        return {"OMP_NUM_THREADS": count, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+
+def _flags(arguments: Mapping[str, object]) -> list[str]:
+    flags: list[str] = []
+    for key, value in arguments.items():
+        if value is True:
+            flags.append(f"--{key}")
+        elif value is not None and value is not False:
+            flags += [f"--{key}", str(value)]
+    return flags

@@ -1,0 +1,86 @@
+"""The main job: dumps in, the whole graph up to date, in the root's own Dagster instance."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+
+from cpp_pipeline.runner import Summary
+from cpp_pipeline.runner import run as run_graph
+from cpp_pipeline.settings import Settings
+from cpp_pipeline.storage.dumps import add_dump
+from cpp_pipeline.storage.store import Store
+
+INSTANCE_YAML = """\
+telemetry:
+  enabled: false
+"""
+
+
+def dagster_home(root: str) -> Path:
+    """The Dagster home that belongs to a root: `DAGSTER_HOME`, or `.dagster` inside a local root."""
+    given = Settings.from_env().dagster_home
+    if given:
+        return Path(given)
+    local = Path(root) if "://" not in root else Path("data")
+    home = (local / ".dagster").absolute()
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / "dagster.yaml").exists():
+        (home / "dagster.yaml").write_text(INSTANCE_YAML)
+    return home
+
+
+def environment(root: str) -> dict[str, str]:
+    """Variables with which any Dagster command sees this root's runs and data."""
+    absolute = root if "://" in root else str(Path(root).absolute())
+    return {"DAGSTER_HOME": str(dagster_home(root)), "CPP_PIPELINE_ROOT": absolute}
+
+
+@contextmanager
+def dagster_instance(root: str) -> Iterator[dg.DagsterInstance]:
+    """The instance in which runs of this root are recorded."""
+    with dg.DagsterInstance.from_config(str(dagster_home(root))) as instance:
+        yield instance
+
+
+def default_dumps(root: str, log: Callable[[str], None]) -> list[tuple[str, Path]]:
+    """The bundled dump, and real C++ from Debian source packages where a mirror is at hand."""
+    from cpp_pipeline.dumps.bundled import build
+    from cpp_pipeline.dumps.debian import fetch_debian
+
+    base = Path(root if "://" not in root else "data") / "sources"
+    found = [("bundled", build(base / "bundled"))]
+    if Settings.from_env().real_cpp:
+        debian = fetch_debian(base / "debian", log=log)
+        if debian is None:
+            log("no Debian source packages to be had here: running on the bundled dump alone")
+        else:
+            found.append(("debian", debian))
+    return found
+
+
+def main_job(
+    root: str,
+    preset: str,
+    seed: int,
+    sources: Sequence[tuple[str, Path]],
+    selection: str | None,
+    log: Callable[[str], None],
+) -> Summary:
+    """Register the sources and bring the graph up to date at a preset."""
+    from cpp_pipeline.models.presets import preset as known_preset
+
+    known_preset(preset)
+    store = Store(root)
+    for name, path in sources:
+        add_dump(store, path, name)
+    # The definitions read their settings from the environment, as they do in every other process.
+    os.environ.update(environment(root), CPP_PIPELINE_PRESET=preset, CPP_PIPELINE_SEED=str(seed))
+    from cpp_pipeline.definitions import defs
+
+    with dagster_instance(root) as instance:
+        return run_graph(defs(), store, instance, log, selection)

@@ -1,0 +1,1 @@
+"""Tables, checkpoints and reports on a folder or `gs://` root, and when they are up to date."""

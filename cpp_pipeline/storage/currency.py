@@ -1,0 +1,96 @@
+"""Is an asset up to date? The one rule that the command line, the schedule and the sensor use.
+
+An asset is current when the code version, the config and the data versions of its inputs equal
+those written with the data. Footers are the source of truth, not the Dagster instance, whose own
+record loses partitioned inputs from 100 partitions on and does not travel with the bucket.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cpp_pipeline.schemas import TABLES
+from cpp_pipeline.storage.dumps import dump, fingerprint, problem_sets
+from cpp_pipeline.storage.store import Provenance, Store
+
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What decides how an asset is made: its inputs, code version and config."""
+
+    asset: str
+    inputs: tuple[str, ...]
+    code_version: str
+    config_digest: str
+
+
+def digest(value: object) -> str:
+    """Hash of a JSON value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+def source_version(parts: Sequence[str], extra: str = "") -> str:
+    """Hash of the source files of rooms or modules (`extract`, `curate/tokens.py`)."""
+    hashed = hashlib.sha256(extra.encode())
+    for part in sorted(parts):
+        path = PACKAGE / part
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: an asset names code that does not exist")
+        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+        for file in files:
+            if "__pycache__" not in file.parts:
+                hashed.update(file.relative_to(PACKAGE).as_posix().encode() + b"\0" + file.read_bytes())
+    return hashed.hexdigest()[:16]
+
+
+def inputs_digest(store: Store, recipe: Recipe, partition: str | None) -> str:
+    """Hash over the sorted (input, partition, data version) of everything the asset reads."""
+    seen: list[tuple[str, str, str]] = [("", "", _outside(store, recipe.asset, partition))]
+    for name in recipe.inputs:
+        if name in TABLES and TABLES[name].partitioned:
+            keys: list[str | None] = list(store.partitions(name)) if partition is None else [partition]
+        else:
+            keys = [None]
+        for key in keys:
+            found = store.provenance(name, key)
+            seen.append((name, key or "", found.data_version if found else "missing"))
+    return digest(sorted(seen))
+
+
+def is_current(store: Store, recipe: Recipe, partition: str | None) -> bool:
+    """True when nothing that the asset is made from has changed since it was written."""
+    found = store.provenance(recipe.asset, partition)
+    return (
+        found is not None
+        and found.code_version == recipe.code_version
+        and found.config_digest == recipe.config_digest
+        and found.inputs_digest == inputs_digest(store, recipe, partition)
+    )
+
+
+def stamp(store: Store, recipe: Recipe, partition: str | None, data_version: str, rows: int | None) -> Provenance:
+    """Provenance of an asset that is being written now."""
+    return Provenance(
+        recipe.asset,
+        partition,
+        recipe.code_version,
+        recipe.config_digest,
+        inputs_digest(store, recipe, partition),
+        data_version,
+        rows,
+    )
+
+
+def _outside(store: Store, asset: str, partition: str | None) -> str:
+    """Version of what an asset reads outside the graph: the dump itself, the user's problem sets."""
+    if asset == "repo_dump" and partition is not None:
+        return fingerprint(dump(store, partition).path)
+    if asset.startswith("eval_problems"):
+        return digest([(p.name, hashlib.sha256(p.read_bytes()).hexdigest()) for p in problem_sets(store)])
+    return ""

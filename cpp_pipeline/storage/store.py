@@ -1,0 +1,237 @@
+"""Where things lie under the storage root, and how they get there whole.
+
+Belongs here: paths, atomic writes, footers. Does not belong here: what a table means
+(`schemas.py`) or when it has to be made again (`currency.py`).
+
+    <root>/tables/<asset>/<partition or all>.parquet   one file, put in place by one rename
+    <root>/checkpoints|shards|reports/<asset>/         a folder; `result.json` is written last
+    <root>/work/<asset>-<digest>/                      unfinished folders, resumed by their owner
+    <root>/dumps/<name>.json, <root>/problems/*.jsonl  what the user registered
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow.parquet as pq
+from upath import UPath
+
+from cpp_pipeline.schemas import TABLES
+
+ROW_GROUP_ROWS = 50_000
+FOOTER_KEY = "cpp_pipeline"
+RESULT = "result.json"
+KINDS = ("checkpoints", "shards", "reports")
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a table or folder was made from; kept inside it."""
+
+    asset: str
+    partition: str | None
+    code_version: str
+    config_digest: str
+    inputs_digest: str
+    data_version: str
+    rows: int | None = None
+
+
+@cache
+def scratch_folder() -> Path:
+    """A folder of this process for intermediate files, removed at its end."""
+    folder = Path(tempfile.mkdtemp(prefix="cpp_pipeline-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def scratch_file(suffix: str = ".parquet") -> Path:
+    """A new path in the scratch folder."""
+    return scratch_folder() / f"{uuid.uuid4().hex}{suffix}"
+
+
+def content_version(parquet: Path) -> str:
+    """Hash the rows of a parquet file: equal rows in equal order give an equal version."""
+    digest = hashlib.sha256()
+    file = pq.ParquetFile(parquet)
+    digest.update(str(file.schema_arrow.remove_metadata()).encode())
+    for batch in file.iter_batches(batch_size=ROW_GROUP_ROWS):
+        # IPC framing makes the bytes a function of types and values alone.
+        digest.update(batch.replace_schema_metadata(None).serialize())
+    return digest.hexdigest()[:32]
+
+
+class Store:
+    """The storage root: a local folder, or `gs://bucket/prefix` through fsspec."""
+
+    def __init__(self, root: str) -> None:
+        self.root = UPath(root)
+        self.is_local = "://" not in root or root.startswith("file://")
+
+    # -- tables -------------------------------------------------------------
+
+    def table_path(self, asset: str, partition: str | None = None) -> UPath:
+        """Where one partition (or all) of a table lies."""
+        return self.root / "tables" / asset / f"{partition or 'all'}.parquet"
+
+    def partitions(self, asset: str) -> list[str]:
+        """The partitions of a table that exist, sorted."""
+        folder = self.root / "tables" / asset
+        if not folder.exists():
+            return []
+        return sorted(p.name.removesuffix(".parquet") for p in folder.iterdir() if p.name.endswith(".parquet"))
+
+    def scan(self, asset: str, partitions: Sequence[str] | None = None) -> pl.LazyFrame:
+        """Scan one file (`partitions` None and not partitioned) or several as one frame."""
+        table = TABLES[asset]
+        if not table.partitioned:
+            return pl.scan_parquet(str(self.table_path(asset)))
+        keys = self.partitions(asset) if partitions is None else list(partitions)
+        if not keys:
+            return table.empty()
+        return pl.scan_parquet([str(self.table_path(asset, k)) for k in keys])
+
+    def write_table(self, frame: pl.LazyFrame, provenance: Provenance) -> UPath:
+        """Write one table file with its provenance in the footer, then put it in place."""
+        target = self.table_path(provenance.asset, provenance.partition)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        footer = {FOOTER_KEY: json.dumps(asdict(provenance), sort_keys=True)}
+        name = f".{target.name}.{uuid.uuid4().hex}.tmp"
+        partial = Path(str(target.parent)) / name if self.is_local else scratch_file()
+        try:
+            frame.sink_parquet(partial, row_group_size=ROW_GROUP_ROWS, metadata=footer)
+            if self.is_local:
+                _flush(partial)
+                os.replace(partial, str(target))
+            else:
+                # One PUT of one object: a reader sees the old object or the new one.
+                with partial.open("rb") as source, target.open("wb") as sink:
+                    shutil.copyfileobj(source, sink)
+        finally:
+            partial.unlink(missing_ok=True)
+        return target
+
+    def local_table(self, asset: str) -> Path:
+        """A whole table as one local file, for commands that take a path."""
+        if self.is_local and not TABLES[asset].partitioned:
+            return Path(str(self.table_path(asset))).absolute()
+        path = scratch_file()
+        self.scan(asset).sink_parquet(path, row_group_size=ROW_GROUP_ROWS)
+        return path
+
+    # -- folders ------------------------------------------------------------
+
+    def folder(self, kind: str, asset: str) -> UPath:
+        """Where a checkpoint, token shards or a report lie."""
+        if kind not in KINDS:
+            raise ValueError(f"kind {kind!r} is not one of {', '.join(KINDS)}")
+        return self.root / kind / asset
+
+    def work(self, asset: str, digest: str) -> Path:
+        """The folder in which a command builds its result; the same inputs find it again."""
+        base = Path(str(self.root)) / "work" if self.is_local else scratch_folder()
+        base.mkdir(parents=True, exist_ok=True)
+        for stale in base.glob(f"{asset}-*"):
+            if stale.name != f"{asset}-{digest[:16]}":
+                shutil.rmtree(stale, ignore_errors=True)
+        folder = base / f"{asset}-{digest[:16]}"
+        folder.mkdir(exist_ok=True)
+        return folder.absolute()
+
+    def publish(self, kind: str, work: Path, provenance: Provenance) -> UPath:
+        """Put a finished work folder in place; readers look for its `result.json`."""
+        manifest = json.loads((work / RESULT).read_text())
+        manifest["provenance"] = asdict(provenance)
+        replacement = work / f".{RESULT}.tmp"
+        replacement.write_text(json.dumps(manifest, indent=1, sort_keys=True))
+        os.replace(replacement, work / RESULT)
+        target = self.folder(kind, provenance.asset)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if self.is_local:
+            old = target.with_name(f".{target.name}.{uuid.uuid4().hex}.old")
+            if target.exists():
+                os.replace(str(target), str(old))
+            os.replace(work, str(target))
+            shutil.rmtree(str(old), ignore_errors=True)
+            return target
+        (target / RESULT).unlink(missing_ok=True)
+        for path in sorted(p for p in work.rglob("*") if p.is_file() and p.name != RESULT):
+            _upload(path, target / path.relative_to(work).as_posix())
+        _upload(work / RESULT, target / RESULT)
+        shutil.rmtree(work)
+        return target
+
+    def local_folder(self, kind: str, asset: str) -> Path:
+        """A finished folder as local files, for commands that take a path."""
+        folder = self.folder(kind, asset)
+        if not (folder / RESULT).exists():
+            raise FileNotFoundError(f"{folder} holds no {RESULT}: materialize {asset} first")
+        if self.is_local:
+            return Path(str(folder)).absolute()
+        copy = scratch_folder() / asset
+        shutil.rmtree(copy, ignore_errors=True)
+        for path in folder.rglob("*"):
+            if path.is_file():
+                target = copy / str(path)[len(str(folder)) + 1 :]
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(path.read_bytes())
+        return copy
+
+    def result(self, kind: str, asset: str) -> dict[str, Any] | None:
+        """The manifest of a finished folder, or None."""
+        path = self.folder(kind, asset) / RESULT
+        return dict(json.loads(path.read_text())) if path.exists() else None
+
+    # -- provenance ---------------------------------------------------------
+
+    def provenance(self, asset: str, partition: str | None = None) -> Provenance | None:
+        """What a table or folder was made from; None when it does not exist."""
+        if asset in TABLES:
+            path = self.table_path(asset, partition)
+            if not path.exists():
+                return None
+            with path.open("rb") as file:
+                metadata = pq.read_metadata(file).metadata or {}
+            return Provenance(**json.loads(metadata[FOOTER_KEY.encode()]))
+        for kind in KINDS:
+            manifest = self.result(kind, asset)
+            if manifest is not None:
+                return Provenance(**manifest["provenance"])
+        return None
+
+    def sweep(self) -> int:
+        """Remove what killed writers left behind; call only while nothing else writes here."""
+        if not self.is_local:
+            return 0
+        root = Path(str(self.root))
+        left = [*root.glob("tables/*/.*.tmp"), *(p for k in KINDS for p in root.glob(f"{k}/.*.old"))]
+        for path in left:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        return len(left)
+
+
+def _flush(path: Path) -> None:
+    """Force the bytes to disk, so that the rename never shows an empty file after a crash."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _upload(source: Path, target: UPath) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with source.open("rb") as reader, target.open("wb") as writer:
+        shutil.copyfileobj(reader, writer)

@@ -1,0 +1,32 @@
+"""What tests of every room share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SHARED_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Public problem sets, which are not part of the project."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"the public problem sets are not at {SHARED_DATA}")
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def sandbox_url() -> Iterator[str]:
+    """One real controller for all tests that judge code."""
+    from cpp_pipeline.sandbox.local import local_controller
+
+    from cpp_pipeline.sandbox.isolation import probe_isolation
+
+    state = probe_isolation()
+    if not state.ready:
+        pytest.fail(f"no isolation on this machine: {state.description}; apt-get install bubblewrap")
+    with local_controller(workers=2) as url:
+        yield url

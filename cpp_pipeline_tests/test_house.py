@@ -1,0 +1,50 @@
+"""The rules of the house: imports go one way, and loading the definitions stays light."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "cpp_pipeline"
+HEAVY = ("torch", "transformers", "kubernetes", "google", "matplotlib")
+
+
+def test_loading_the_definitions_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from cpp_pipeline.definitions import defs; defs();"
+        f"print([m for m in {HEAVY!r} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+def test_workspace_and_dg_name_the_same_module() -> None:
+    workspace = yaml.safe_load((ROOT / "workspace.yaml").read_text())["load_from"][0]["python_module"]
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    assert workspace["module_name"] == tool["dg"]["project"]["code_location_target_module"]
+    assert workspace["module_name"] == tool["dagster"]["module_name"]
+    assert workspace["location_name"] == tool["dg"]["project"]["code_location_name"]
+
+
+def test_only_settings_reads_the_environment() -> None:
+    readers = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and node.attr == "getenv":
+                readers.add(path.name)
+            if (
+                isinstance(node, ast.Call | ast.Subscript)
+                and "os.environ" in (ast.unparse(node.func) if isinstance(node, ast.Call) else ast.unparse(node))
+                and not (isinstance(node, ast.Call) and ast.unparse(node.func) == "os.environ.update")
+            ):
+                readers.add(path.name)
+    assert readers == set()
+
+
+def test_definition_files_are_short() -> None:
+    long = {p.name: n for p in (PACKAGE / "defs").glob("*.py") if (n := p.read_text().count("\n")) > 220}
+    assert long == {}

@@ -1,0 +1,65 @@
+"""Tables hold frames to their declaration."""
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cpp_pipeline.schemas import TABLES
+
+LISTING = TABLES["repo_dump"]
+
+
+def row(**changes: object) -> dict[str, object]:
+    return {"dump": "d", "path": "a.cpp", "size_bytes": 3, "sha256": "ab", **changes}
+
+
+def test_a_frame_of_good_rows_has_no_violations() -> None:
+    frame = LISTING.frame([row(), row(path="b.cpp")])
+    assert LISTING.violations(LISTING.conform(frame)) == {}
+
+
+def test_each_broken_rule_is_counted() -> None:
+    frame = LISTING.frame([row(), row(), row(path="b", size_bytes=-1), row(path="c", sha256=None)])
+    assert LISTING.violations(frame) == {
+        "size_bytes < 0": 1,
+        "sha256 is null": 1,
+        "repeated key (dump, path)": 1,
+    }
+
+
+def test_a_closed_set_is_held() -> None:
+    table = TABLES["sandbox_canaries"]
+    good = dict.fromkeys((c.name for c in table.columns), None) | {
+        "canary_id": "x",
+        "kind": "riddle",
+        "expected": "AC",
+        "tests_total": 1,
+        "ok": True,
+        "detail": "",
+    }
+    assert table.violations(table.frame([good])) == {"kind not in program|attack": 1}
+
+
+def test_missing_unknown_and_mistyped_columns_are_named() -> None:
+    with pytest.raises(ValueError, match="repo_dump.*sha256: missing"):
+        LISTING.conform(LISTING.frame([row()]).drop("sha256"))
+    with pytest.raises(ValueError, match="size_bytes: String is not Int64"):
+        LISTING.conform(LISTING.frame([row()]).with_columns(size_bytes=pl.lit("3")))
+    with pytest.raises(ValueError, match="unknown \\['colour'\\]"):
+        LISTING.frame([row(colour="red")])
+
+
+def test_every_table_is_described_and_its_key_exists() -> None:
+    for table in TABLES.values():
+        names = [c.name for c in table.columns]
+        assert len(names) == len(set(names)), table.name
+        assert set(table.key) <= set(names), table.name
+        assert table.description.endswith("."), table.name
+        assert all(c.description for c in table.columns), table.name
+
+
+@given(st.lists(st.integers(min_value=-5, max_value=5), max_size=30))
+def test_range_violations_count_exactly_the_rows_outside(sizes: list[int]) -> None:
+    frame = LISTING.frame([row(path=str(i), size_bytes=n) for i, n in enumerate(sizes)])
+    assert LISTING.violations(frame).get("size_bytes < 0", 0) == sum(n < 0 for n in sizes)
