@@ -131,7 +131,7 @@ def run(
         resolved = dg.AssetSelection.from_string(selection).resolve(definitions.resolve_asset_graph())
         selected = {key.path[-1] for key in resolved}
     summary = Summary({name: Line(name) for name in specs if name in selected}, [])
-    with _alone(store):
+    with alone(store):
         store.sweep()
         instance.add_dynamic_partitions(repo_dumps.name or "", [d.name for d in dumps(store)])
         waves = plan(store, specs, selected)
@@ -273,7 +273,7 @@ def _stored_rows(store: Store, spec: dg.AssetSpec) -> int | None:
 
 
 @contextmanager
-def _alone(store: Store) -> Iterator[None]:
+def alone(store: Store) -> Iterator[None]:
     """Hold the root's lock: two runs would resume the same work folders."""
     if not store.is_local:
         yield

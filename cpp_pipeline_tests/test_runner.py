@@ -1,0 +1,157 @@
+"""The runner makes what is stale, leaves out what broke, and says so."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from cpp_pipeline import runner
+from cpp_pipeline.schemas import TABLES
+from cpp_pipeline.storage.assets import StoreResource, folder_asset, table_asset
+from cpp_pipeline.storage.dumps import add_dump, dump
+from cpp_pipeline.storage.io_manager import ParquetIOManager
+from cpp_pipeline.storage.store import Store
+
+
+def definitions(root: Path) -> dg.Definitions:
+    """A small graph of the real kinds: a partitioned table, a joined one, a folder, a check."""
+
+    @table_asset("repo_dump", group="ingest", kinds={"polars"}, code=["schemas.py"])
+    def repo_dump(context: dg.AssetExecutionContext) -> pl.LazyFrame:
+        path = Path(dump(context.resources.storage.store, context.partition_key).path)
+        if (path / "broken").exists():
+            raise ValueError(f"{path / 'broken'} cannot be read: take it away")
+        rows = [
+            {"dump": context.partition_key, "path": p.name, "size_bytes": 1, "sha256": p.read_text()}
+            for p in sorted(path.iterdir())
+        ]
+        return TABLES["repo_dump"].frame(rows)
+
+    @table_asset("cmake_packages", group="pairs", kinds={"polars"}, code=["schemas.py"])
+    def cmake_packages(context: dg.AssetExecutionContext, repo_dump: pl.LazyFrame) -> pl.LazyFrame:
+        columns = [pl.col("path").alias("package"), pl.col("dump").alias("target"), pl.lit("o").alias("origin")]
+        return repo_dump.select(*columns, pl.lit(None, pl.String).alias("licence"))
+
+    @folder_asset(
+        "base_checkpoint",
+        kind="checkpoints",
+        group="models",
+        kinds={"torch"},
+        deps=["cmake_packages"],
+        code=["schemas.py"],
+        description="",
+    )
+    def base_checkpoint(context: dg.AssetExecutionContext, work: Path) -> None:
+        names = context.resources.storage.store.scan("cmake_packages").collect()["package"].to_list()
+        (work / "result.json").write_text(json.dumps({"weights_sha256": ",".join(names), "metrics": {}}))
+
+    @dg.asset_check(asset="cmake_packages", blocking=True)
+    def no_bad_package(asset: pl.LazyFrame) -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed="bad" not in asset.collect()["package"].to_list())
+
+    resources = {"storage": StoreResource(root=str(root)), "io_manager": ParquetIOManager(root=str(root))}
+    return dg.Definitions(
+        assets=[repo_dump, cmake_packages, base_checkpoint], asset_checks=[no_bad_package], resources=resources
+    )
+
+
+class World:
+    """A root, its instance, and dumps beside it."""
+
+    def __init__(self, folder: Path, instance: dg.DagsterInstance) -> None:
+        self.folder, self.instance = folder, instance
+        self.root = folder / "root"
+        self.store = Store(str(self.root))
+        self.log: list[str] = []
+
+    def dump(self, name: str, *files: str) -> None:
+        path = self.folder / name
+        path.mkdir(exist_ok=True)
+        for file in files:
+            (path / file).write_text(file)
+        add_dump(self.store, path, name)
+
+    def run(self, selection: str | None = None) -> runner.Summary:
+        return runner.run(definitions(self.root), self.store, self.instance, self.log.append, selection)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield World(tmp_path, instance)
+
+
+def status(summary: runner.Summary) -> dict[str, str]:
+    return {name: line.status for name, line in summary.lines.items()}
+
+
+def test_everything_is_made_once(world: World) -> None:
+    world.dump("one", "a")
+    first = world.run()
+    assert first.success
+    assert status(first) == dict.fromkeys(["repo_dump", "cmake_packages", "base_checkpoint"], "made")
+    assert (first.lines["cmake_packages"].rows, first.lines["cmake_packages"].checks_passed) == (1, 1)
+    runs = len(world.instance.get_runs())
+    second = world.run()
+    assert second.success
+    assert set(status(second).values()) == {"current"}
+    assert len(world.instance.get_runs()) == runs
+
+
+def test_a_new_dump_is_joined_and_the_old_one_is_left_alone(world: World) -> None:
+    world.dump("one", "a")
+    world.run()
+    before = Path(str(world.store.table_path("repo_dump", "one"))).stat().st_mtime_ns
+    world.dump("two", "b")
+    assert world.run().success
+    assert Path(str(world.store.table_path("repo_dump", "one"))).stat().st_mtime_ns == before
+    assert world.store.scan("cmake_packages").collect()["package"].to_list() == ["a", "b"]
+    assert world.store.result("checkpoints", "base_checkpoint")["weights_sha256"] == "a,b"  # type: ignore[index]
+
+
+def test_a_touched_dump_with_equal_content_stops_where_nothing_changed(world: World) -> None:
+    world.dump("one", "a")
+    world.run()
+    (world.folder / "one" / "a").write_text("a")
+    assert status(world.run()) == {"repo_dump": "made", "cmake_packages": "kept", "base_checkpoint": "kept"}
+
+
+def test_a_broken_dump_is_named_and_the_others_go_on(world: World) -> None:
+    world.dump("bad", "broken")
+    world.dump("good", "a")
+    summary = world.run()
+    assert not summary.success
+    assert "repo_dump [bad]" in summary.failures[0]
+    assert "take it away" in summary.failures[0]
+    assert world.store.scan("cmake_packages").collect()["package"].to_list() == ["a"]
+    (world.folder / "bad" / "broken").unlink()
+    assert world.run().success
+
+
+def test_a_blocking_check_stops_what_comes_after(world: World) -> None:
+    world.dump("one", "bad")
+    summary = world.run()
+    assert not summary.success
+    assert summary.lines["cmake_packages"].checks_failed == ["cmake_packages:no_bad_package"]
+    assert status(summary)["base_checkpoint"] == "not made"
+    assert world.store.provenance("base_checkpoint") is None
+
+
+def test_no_dump_at_all_makes_empty_joined_tables(world: World) -> None:
+    summary = world.run("+cmake_packages")
+    assert summary.success
+    assert summary.lines["cmake_packages"].rows == 0
+
+
+def test_a_selection_leaves_the_rest(world: World) -> None:
+    world.dump("one", "a")
+    assert set(world.run("+cmake_packages").lines) == {"repo_dump", "cmake_packages"}
+    assert world.store.provenance("base_checkpoint") is None
+
+
+def test_two_runs_on_one_root_do_not_mix(world: World) -> None:
+    with runner.alone(world.store), pytest.raises(RuntimeError, match="another run is working"):
+        world.run()
