@@ -45,7 +45,7 @@ def decontamination_report(
 )
 def tokenizer(context: dg.AssetExecutionContext, work: Path) -> None:
     store = context.resources.storage.store
-    texts = tokenizer_texts(store.scan("clean_files"), store.scan("train_problems"), SETTINGS.seed)
+    texts = tokenizer_texts(store.scan("clean_files"), store.scan("train_problems"), SETTINGS.seed, PRESET.shape.vocab)
     facts = train_tokenizer(texts, PRESET.shape.vocab, work)
     write_result(work, "tokenizer", facts)
 

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from cpp_pipeline.defs.resources import PRESET, SETTINGS
-from cpp_pipeline.evaluation import reports
+from cpp_pipeline.evaluation import model_page, reports
 from cpp_pipeline.storage.assets import folder_asset, write_result
 from cpp_pipeline.storage.metadata import metrics_markdown
 
@@ -181,6 +181,6 @@ def model_report(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any
     store = context.resources.storage.store
     evaluations = {n: store.local_folder("reports", n) for n in _REPORTED}
     stages = {n: store.result("checkpoints", n) or {} for n in _STAGES}
-    metrics = reports.model_report(PRESET.name, evaluations, stages, work)
+    metrics = model_page.model_report(PRESET.name, evaluations, stages, work)
     write_result(work, "model_report", {k: v["value"] for k, v in metrics.items()})
     return {"metrics": dg.MetadataValue.md(metrics_markdown(metrics))}

@@ -1,0 +1,224 @@
+"""Git repositories of unknown origin, read as object stores.
+
+Belongs here: finding a repository's objects and HEAD, refusing what reaches out of the dump, and reading
+trees and blobs. Does not belong here: which files or commits are wanted.
+
+Neither git nor libgit2 ever sees the repository's configuration, hooks or attributes: only the object
+database is opened; HEAD, refs, packed-refs and shallow are read as plain text. So nothing in a dump can start
+a program, and a missing object is a KeyError rather than a download.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import pygit2
+
+from cpp_pipeline.dumps.items import Bad, Entry, path_text
+
+pygit2.settings.owner_validation = False
+
+MAX_ENTRIES = 2_000_000
+_MAX_META_BYTES = 256_000_000
+_REF = re.compile(r"refs/[A-Za-z0-9._/@+=,#-]+")
+_HEX = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+_REGULAR = (0o100644, 0o100755, 0o100664)
+
+
+class UnreadableRepository(ValueError):
+    """The repository cannot be read, or may not be because it reaches out of the dump."""
+
+
+@dataclass(frozen=True)
+class GitStore:
+    """One repository's objects.
+
+    Attributes
+    ----------
+    odb, objects
+        The object database, and a repository without configuration on top of it.
+    head
+        Commit id of HEAD, 40 hex digits.
+    refs
+        All refs with their ids.
+    shallow
+        Commits whose parents are not in the repository.
+    """
+
+    odb: pygit2.Odb
+    objects: pygit2.Repository
+    head: str
+    refs: dict[str, str]
+    shallow: frozenset[str]
+
+    def size(self, oid: pygit2.Oid) -> int:
+        """Bytes of an object, without unpacking it. Raises KeyError when it is missing."""
+        return int(self.odb.read_header(oid)[1])
+
+    def data(self, oid: pygit2.Oid) -> bytes:
+        """Bytes of an object. Raises KeyError when it is missing."""
+        return self.odb.read(oid)[1]
+
+
+def git_dir(folder: Path) -> Path | None:
+    """Where the repository of a clone or a bare mirror lies; None for a plain folder."""
+    for candidate in (folder / ".git", folder):
+        if (
+            candidate.is_dir()
+            and not candidate.is_symlink()
+            and (candidate / "objects").is_dir()
+            and (candidate / "HEAD").is_file()
+        ):
+            return candidate
+    return None
+
+
+def open_store(folder: Path, dump_root: Path) -> GitStore:
+    """Open the repository of `folder`.
+
+    Raises
+    ------
+    UnreadableRepository
+        No commit at HEAD, an unsupported format, or files that reach out of `dump_root`.
+    """
+    found = git_dir(folder)
+    if found is None:
+        raise UnreadableRepository("no git repository")
+    if (found / "commondir").exists():
+        raise UnreadableRepository("the repository keeps its objects elsewhere (commondir)")
+    _check_objects(found / "objects", dump_root.resolve(), set())
+    refs = _all_refs(found)
+    head = _head(found, refs)
+    if len(head) != 40:
+        raise UnreadableRepository("SHA-256 repositories are not supported")
+    odb = pygit2.Odb(str(found / "objects"))
+    objects = pygit2.Repository()
+    objects.set_odb(odb)
+    try:
+        commit = objects[head].peel(pygit2.Commit)
+    except (KeyError, ValueError, pygit2.GitError) as error:
+        raise UnreadableRepository(f"HEAD {head} is no readable commit: {error}") from error
+    shallow = frozenset(_hex_lines(_text(found / "shallow")))
+    return GitStore(odb, objects, str(commit.id), refs, shallow)
+
+
+def ref_listing(folder: Path, dump_root: Path) -> str:
+    """HEAD and all refs as sorted text: it identifies the content without hashing the objects."""
+    try:
+        store = open_store(folder, dump_root)
+    except UnreadableRepository as error:
+        return f"unreadable: {error}\n"
+    return f"HEAD {store.head}\n" + "".join(f"{oid} {ref}\n" for ref, oid in sorted(store.refs.items()))
+
+
+def head_entries(store: GitStore, bad: list[Bad], place: str) -> Iterator[Entry]:
+    """The regular files of HEAD's tree in the order of its entries.
+
+    Submodules, symbolic links and missing trees go to `bad`.
+    """
+    commit = cast(pygit2.Commit, store.objects[store.head])
+    # (path, id, mode), the last one is next; a tree's entries are pushed in reverse to come out in order.
+    todo: list[tuple[bytes, pygit2.Oid, int]] = [(b"", commit.tree_id, 0o040000)]
+    seen = 0
+    while todo:
+        raw, oid, mode = todo.pop()
+        path = path_text(raw)
+        where = f"{place}/{path}"
+        seen += 1
+        if seen > MAX_ENTRIES:
+            bad.append(Bad(where, "too many files", f"more than {MAX_ENTRIES} entries; the rest is not read"))
+            return
+        if mode == 0o040000:
+            try:
+                tree = cast(pygit2.Tree, store.objects[oid])
+                below = [(raw + b"/" if raw else b"") + (e.raw_name or b"") for e in tree]
+                todo += reversed([(p, e.id, int(e.filemode)) for p, e in zip(below, tree, strict=True)])
+            except (KeyError, pygit2.GitError) as error:
+                bad.append(Bad(where, "missing object", f"tree {oid}: {error}"))
+        elif mode in _REGULAR:
+            try:
+                yield Entry(path, store.size(oid), lambda o=oid: store.data(o))  # type: ignore[misc]
+            except (KeyError, pygit2.GitError) as error:
+                bad.append(Bad(where, "missing object", f"blob {oid}: {error}"))
+        elif mode == 0o160000:
+            bad.append(Bad(where, "submodule", f"commit {oid} of another repository"))
+        elif mode == 0o120000:
+            bad.append(Bad(where, "symbolic link", "links inside a repository are not followed"))
+
+
+def _check_objects(objects: Path, root: Path, seen: set[Path]) -> None:
+    """Only folders and regular files inside the dump: a link or a pipe could lead out or block."""
+    real = objects.resolve()
+    if not real.is_relative_to(root):
+        raise UnreadableRepository(f"objects lie outside the dump: {real}")
+    if real in seen:
+        return
+    seen.add(real)
+    todo = [real]
+    while todo:
+        with os.scandir(todo.pop()) as found:
+            for item in found:
+                if item.is_dir(follow_symlinks=False):
+                    todo.append(Path(item.path))
+                elif not stat.S_ISREG(item.stat(follow_symlinks=False).st_mode):
+                    raise UnreadableRepository(f"{item.path} is no regular file")
+    for line in _text(real / "info" / "alternates").splitlines():
+        if line.strip() and not line.startswith("#"):
+            other = (real / line.strip()).resolve()
+            if not other.is_dir() or not other.is_relative_to(root):
+                raise UnreadableRepository(f"alternates point outside the dump: {line.strip()}")
+            _check_objects(other, root, seen)
+
+
+def _text(file: Path) -> str:
+    """A small text file; empty when missing. Links, pipes and devices are not opened."""
+    try:
+        info = file.lstat()
+    except (OSError, ValueError):
+        return ""
+    if not stat.S_ISREG(info.st_mode) or info.st_size > _MAX_META_BYTES:
+        return ""
+    return file.read_text(encoding="utf-8", errors="replace")
+
+
+def _hex_lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if _HEX.fullmatch(line.strip())]
+
+
+def _all_refs(found: Path) -> dict[str, str]:
+    refs: dict[str, str] = {}
+    for line in _text(found / "packed-refs").splitlines():
+        oid, _, ref = line.strip().partition(" ")
+        if _HEX.fullmatch(oid) and _REF.fullmatch(ref):
+            refs[ref] = oid
+    top = found / "refs"
+    todo = [top] if top.is_dir() and not top.is_symlink() else []
+    while todo:
+        with os.scandir(todo.pop()) as items:
+            for item in items:
+                if item.is_dir(follow_symlinks=False):
+                    todo.append(Path(item.path))
+                    continue
+                value = _text(Path(item.path)).strip()
+                if _HEX.fullmatch(value):
+                    refs[Path(item.path).relative_to(found).as_posix()] = value
+    return refs
+
+
+def _head(found: Path, refs: dict[str, str]) -> str:
+    value = _text(found / "HEAD").strip()
+    if _HEX.fullmatch(value):
+        return value
+    named = value.removeprefix("ref:").strip()
+    usual = [f"refs/{where}/{name}" for where in ("heads", "remotes/origin") for name in ("main", "master")]
+    branches = [named, *usual, *sorted(r for r in refs if r.startswith("refs/heads/"))]
+    for ref in branches:
+        if ref in refs:
+            return refs[ref]
+    raise UnreadableRepository(f"HEAD names {named!r}, which does not exist, and there is no other branch")

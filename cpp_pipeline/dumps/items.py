@@ -1,0 +1,79 @@
+"""What readers hand on: a file that may be read, and a row that is kept out with its reason.
+
+Belongs here: the two small records that all readers of this room share. Does not belong here: any reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cpp_pipeline.dumps.kinds import Language
+
+MAX_DETAIL_TEXT = 2_000
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A row for a quarantine table.
+
+    Attributes
+    ----------
+    where
+        File (and line) inside the dump.
+    reason
+        The same words for the same cause.
+    detail
+        What was seen.
+    text
+        The text concerned; cut to 2,000 characters.
+    """
+
+    where: str
+    reason: str
+    detail: str
+    text: str = ""
+
+    def row(self, dump: str) -> dict[str, str]:
+        """The row for a table of dump `dump`."""
+        return {
+            "row_id": f"{dump}:{self.where}",
+            "reason": self.reason,
+            "detail": f"{self.where}: {self.detail}",
+            "text": printable(self.text[:MAX_DETAIL_TEXT]),
+        }
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file of a folder or commit: its path in the repository, its size, and how to get its bytes."""
+
+    path: str
+    size_bytes: int
+    read: Callable[[], bytes]
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """A source file before the guards. `read` may raise OSError or KeyError (object missing)."""
+
+    repo: str
+    path: str
+    commit: str | None
+    licence: str | None
+    """Licence of the repository or record; a tag in the file's head goes before it."""
+    language: Language
+    size_bytes: int
+    read: Callable[[], bytes]
+    where: str
+    """Place inside the dump for messages, as `file` or `file:line`."""
+
+
+def printable(text: str) -> str:
+    """Text that every table can hold: lone surrogates become U+FFFD."""
+    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+
+
+def path_text(raw: bytes) -> str:
+    """A path's bytes as text; bytes that are not UTF-8 become `\\xNN`, so different paths stay different."""
+    return raw.decode("utf-8", "backslashreplace")

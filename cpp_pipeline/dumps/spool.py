@@ -1,0 +1,67 @@
+"""Rows to a scratch parquet file in bounded memory.
+
+Belongs here: collecting rows of one declared table, and writing them a row group at a time. Does not belong
+here: where finished tables are kept (the storage layer).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cpp_pipeline.schemas import Table
+
+MAX_GROUP_ROWS = 50_000
+MAX_GROUP_CHARACTERS = 64_000_000
+
+
+class Spool:
+    """Writes rows of `table` to `file`; a context manager. At most one row group is held in memory.
+
+    After the block has ended without an error, `scan()` gives the rows in the order of `add`.
+    """
+
+    def __init__(self, table: Table, file: Path) -> None:
+        self._table, self._file = table, file
+        self._rows: list[dict[str, Any]] = []
+        self._characters = 0
+        self._schema: pa.Schema = _arrow(table.empty().collect()).schema
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self._writer = pq.ParquetWriter(file, self._schema, compression="zstd")
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Append one row with exactly the table's columns."""
+        self._rows.append(row)
+        self._characters += sum(len(v) for v in row.values() if isinstance(v, str))
+        if len(self._rows) >= MAX_GROUP_ROWS or self._characters >= MAX_GROUP_CHARACTERS:
+            self._flush()
+
+    def scan(self) -> pl.LazyFrame:
+        """The finished rows."""
+        return pl.scan_parquet(self._file)
+
+    def _flush(self) -> None:
+        if self._rows:
+            self._writer.write_table(_arrow(self._table.frame(self._rows).collect()).cast(self._schema))
+        self._rows, self._characters = [], 0
+
+    def __enter__(self) -> Spool:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._flush()
+        finally:
+            self._writer.close()
+
+
+def _arrow(frame: pl.DataFrame) -> pa.Table:
+    return frame.to_arrow(compat_level=pl.CompatLevel.oldest())

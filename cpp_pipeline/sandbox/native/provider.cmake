@@ -1,0 +1,51 @@
+# Answers find_package for the packages that the job names, with imported targets that have no content.
+# Loaded by the first project() through CMAKE_PROJECT_TOP_LEVEL_INCLUDES. STUB_DIR holds one file per package.
+function(_stub_target target)
+  if(NOT TARGET "${target}")
+    add_library("${target}" INTERFACE IMPORTED GLOBAL)
+  endif()
+endfunction()
+
+# a macro: result variables must land in the caller's scope
+macro(_stub_provider _stub_method _stub_name)
+  if("${_stub_name}" MATCHES "^[A-Za-z0-9_.+-]+$" AND EXISTS "${STUB_DIR}/${_stub_name}.cmake")
+    include("${STUB_DIR}/${_stub_name}.cmake") # sets _stub_targets
+    string(TOUPPER "${_stub_name}" _stub_upper)
+    foreach(_stub_prefix "${_stub_name}" "${_stub_upper}")
+      set(${_stub_prefix}_FOUND TRUE) # without it CMake goes on to the real search
+      set(${_stub_prefix}_VERSION "999.0.0")
+      set(${_stub_prefix}_VERSION_MAJOR "999")
+      set(${_stub_prefix}_VERSION_MINOR "0")
+      foreach(_stub_var INCLUDE_DIRS INCLUDE_DIR LIBRARIES LIBRARY DEFINITIONS)
+        if(NOT DEFINED ${_stub_prefix}_${_stub_var})
+          set(${_stub_prefix}_${_stub_var} "")
+        endif()
+      endforeach()
+    endforeach()
+    foreach(_stub_one IN LISTS _stub_targets)
+      _stub_target("${_stub_one}")
+    endforeach()
+    foreach(_stub_arg ${ARGN}) # every named component is there
+      if("${_stub_arg}" MATCHES "^[A-Za-z0-9_]+$")
+        set(${_stub_name}_${_stub_arg}_FOUND TRUE)
+      endif()
+    endforeach()
+  endif()
+endmacro()
+cmake_language(SET_DEPENDENCY_PROVIDER _stub_provider SUPPORTED_METHODS FIND_PACKAGE)
+
+# The File API of CMake 3 leaves out interface libraries without sources, so they are listed here.
+function(_stub_interfaces folder)
+  get_property(targets DIRECTORY "${folder}" PROPERTY BUILDSYSTEM_TARGETS)
+  foreach(target IN LISTS targets)
+    get_target_property(type "${target}" TYPE)
+    if(type STREQUAL "INTERFACE_LIBRARY")
+      file(APPEND "${CMAKE_BINARY_DIR}/.cmake/api/v1/reply-interfaces" "${target}\n")
+    endif()
+  endforeach()
+  get_property(folders DIRECTORY "${folder}" PROPERTY SUBDIRECTORIES)
+  foreach(inner IN LISTS folders)
+    _stub_interfaces("${inner}")
+  endforeach()
+endfunction()
+cmake_language(DEFER DIRECTORY "${CMAKE_SOURCE_DIR}" CALL _stub_interfaces "${CMAKE_SOURCE_DIR}")

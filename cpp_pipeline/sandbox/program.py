@@ -1,0 +1,90 @@
+"""The text of a translation unit: candidates, each with the glue that calls it.
+
+Belongs here: source text out, compiler messages back to candidates. Not here: running the compiler.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cpp_pipeline.sandbox.prototype import Prototype
+
+_LINE = re.compile(r"^(?:In file included from )?(?P<file>[^\s:][^:\n]*):(?P<line>\d+)[:,](?:\d+:)?\s*(?P<rest>.*)$")
+_OURS = re.compile(r"^(?:candidate_|c)(\d+)$")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One candidate in a unit. `plain` candidates live in a namespace of their own."""
+
+    code: str
+    prototype: Prototype
+    plain: bool
+
+
+def unit(entries: Sequence[Entry], preamble: str) -> str:
+    """One translation unit with all entries; their messages carry the file names c0, c1, ..."""
+    parts = []
+    if any(not e.plain for e in entries):
+        # a candidate's own main must not replace the runner's
+        parts.append("#define main candidate_main\n")
+    parts.append(f'#line 1 "preamble"\n{preamble}\n')
+    for at, entry in enumerate(entries):
+        opening, closing = (f"namespace c{at} {{\n", "\n}\n") if entry.plain else ("", "\n")
+        parts.append(f'{opening}#line 1 "c{at}"\n{entry.code}{closing}')
+    for at, entry in enumerate(entries):
+        parts.append(f'#line 1 "c{at}"\n{_call(at, entry)}')
+    table = ", ".join(f"judge_call_{at}" for at in range(len(entries)))
+    parts.append('#line 1 "judge"\n#undef main\n')
+    parts.append(f"extern const judge_rpc::Entry judge_entries[] = {{{table}}};\n")
+    parts.append(f"extern const unsigned judge_entry_count = {len(entries)};\n")
+    return "".join(parts)
+
+
+def _call(at: int, entry: Entry) -> str:
+    scope = f"::c{at}::" if entry.plain else "::"
+    prototype = entry.prototype
+    lines = [f"static void judge_call_{at}(judge_rpc::Reader& judge_in, judge_rpc::Writer& judge_out) {{"]
+    names = [f"judge_arg_{i}" for i in range(len(prototype.params))]
+    for name, (kind, _) in zip(names, prototype.params, strict=True):
+        lines.append(f"{kind} {name}{{}}; judge_rpc::get(judge_in, {name});")
+    lines.append("if (!judge_in.ok || judge_in.at != judge_in.end) return;")
+    call = f"{scope}{prototype.name}({', '.join(names)})"
+    lines.append(f"const {prototype.return_type} judge_result = {call};")
+    lines.append(f"judge_rpc::put<{prototype.return_type}>(judge_out, judge_result); }}")
+    return " ".join(lines) + "\n"
+
+
+def blamed(stderr: str) -> set[int]:
+    """Entries that the compiler's errors belong to; empty when an error fits none.
+
+    An error inside a standard header belongs to the candidate that the last "required from" names.
+    """
+    found: set[int] = set()
+    behind: int | None = None
+    for line in stderr.splitlines():
+        match = _LINE.match(line)
+        if match is None:
+            continue
+        own = _OURS.match(match["file"])
+        severity = match["rest"].lstrip()
+        is_error = severity.startswith(("error:", "fatal error:", "sorry, unimplemented:"))
+        if is_error:
+            if own is not None:
+                found.add(int(own[1]))
+            elif behind is not None:
+                found.add(behind)
+            else:
+                return set()
+            behind = None
+        elif own is not None and "required from" in severity:
+            behind = int(own[1])
+    return found
+
+
+def only_preamble(stderr: str) -> bool:
+    """True when every error is in the preamble, that is in the data and not in the candidate."""
+    files = [m["file"] for line in stderr.splitlines() if (m := _LINE.match(line)) and "error:" in m["rest"]]
+    return bool(files) and all(name == "preamble" for name in files)

@@ -1,0 +1,147 @@
+"""Leaks of held-out problems are found, each by its rule; other rows are not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from cpp_pipeline.curate.decontaminate import hits, training_texts
+from cpp_pipeline.schemas import TABLES
+from cpp_pipeline_tests.extract.rows import problem
+
+SOLUTION = """int longest_run(const std::vector<int>& values) {
+  int best = 0, current = 0;
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (i > 0 && values[i] == values[i - 1]) { ++current; } else { current = 1; }
+    if (current > best) best = current;
+  }
+  return best;
+}"""
+DOC = "Return the length of the longest run of equal neighbours in the list; zero for an empty list."
+SHORT = "int cube_of(int x) { return x * x * x; }"
+TESTS = "assert(longest_run({1, 1, 2, 2, 2, 3, 4, 4}) == 3); assert(true);"
+HELD_OUT = [problem("run", SOLUTION, doc=DOC, test_code=TESTS), problem("cube", SHORT, entry_point="cube_of")]
+
+
+def find(text: str, split_key: str | None = None, held_out: list[dict[str, Any]] | None = None) -> dict[str, set[str]]:
+    training = pl.LazyFrame(
+        [
+            {"table": "t", "row_id": "1", "text": text, "split_key": split_key},
+            {"table": "t", "row_id": "2", "text": "", "split_key": None},
+        ],
+        schema={"table": pl.String, "row_id": pl.String, "text": pl.String, "split_key": pl.String},
+    )
+    report = hits(training, TABLES["eval_problems"].frame(HELD_OUT if held_out is None else held_out))
+    assert TABLES["decontamination_report"].violations(report) == {}
+    found: dict[str, set[str]] = {}
+    for row in report.collect().iter_rows(named=True):
+        assert row["matched"]
+        found.setdefault(row["problem_id"], set()).add(row["rule"])
+    return found
+
+
+def rename(code: str) -> str:
+    for old, new in {
+        "longest_run": "f",
+        "values": "input",
+        "best": "m",
+        "current": "now",
+        " i ": " k ",
+        "[i": "[k",
+        "++i": "++k",
+    }.items():
+        code = code.replace(old, new)
+    return code
+
+
+@pytest.mark.parametrize(
+    ("text", "rules"),
+    [
+        (SOLUTION, {"verbatim", "tokens", "doc"}),
+        ("int unrelated() { return 4; }\n" + SOLUTION.replace("\n", " // c\n   "), {"verbatim", "tokens"}),
+        (rename(SOLUTION), {"tokens"}),
+        ("/// " + DOC + "\nint g() { return 1; }", {"doc"}),
+        ("assert(longest_run({1, 1, 2, 2, 2, 3, 4, 4}) == 3);", {"verbatim"}),
+        ("Return the length of the longest list", set()),
+        (
+            "int t(const std::vector<int>& v) { int s = 0; for (size_t i = 0; i < v.size(); ++i) s += v[i]; return s;}",
+            set(),
+        ),
+        ("", set()),
+    ],
+)
+def test_rules(text: str, rules: set[str]) -> None:
+    found = find(text).get("run", set())
+    assert found >= rules
+    assert bool(found) == bool(rules)
+
+
+def test_a_short_solution_counts_as_a_whole() -> None:
+    assert find("long third_power(long n) { return n * n * n; }") == {}
+    assert find("int p(int n) { return n * n * n; }") == {"cube": {"tokens"}}
+    assert find("int p(int n) { return n * n + n; }") == {}
+
+
+def test_split_key() -> None:
+    assert find("anything", split_key="run") == {"run": {"split_key"}}
+    assert find("anything", split_key="other") == {}
+
+
+def test_family_rows_are_compared_by_key_and_identity_only() -> None:
+    held_out = [problem("fam", SOLUTION, source="family", split_key="a+b", doc=DOC)]
+    sibling = SOLUTION.replace("best = current", "best = current + 1")
+    assert find(sibling, "a+c", held_out) == {}
+    assert find(sibling, "a+b", held_out) == {"fam": {"split_key"}}
+    assert find("// x\n" + SOLUTION, "a+c", held_out) == {"fam": {"verbatim"}}
+    assert "verbatim" in find(sibling, None, held_out)["fam"], "code from elsewhere has no such excuse"
+
+
+def test_other_held_out_problems_are_compared_in_full_with_problem_rows() -> None:
+    assert find(SOLUTION, "mine") == {"run": {"verbatim", "tokens", "doc"}}
+
+
+def test_no_problems() -> None:
+    assert find(SOLUTION, None, []) == {}
+
+
+def test_a_missing_column_is_named() -> None:
+    with pytest.raises(ValueError, match="split_key"):
+        hits(pl.LazyFrame({"table": [], "row_id": [], "text": []}), TABLES["eval_problems"].empty())
+
+
+def test_training_texts() -> None:
+    problems = TABLES["train_problems"].frame([problem("p", SOLUTION, doc="A doc.", split_key="k")])
+    frame = training_texts(TABLES["docstring_pairs"].empty(), TABLES["diff_sft"].empty(), problems).collect()
+    assert frame.columns == ["table", "row_id", "text", "split_key"]
+    (row,) = frame.to_dicts()
+    assert (row["table"], row["row_id"], row["split_key"]) == ("train_problems", "p", "k")
+    assert "A doc." in row["text"]
+    assert SOLUTION in row["text"]
+    assert "Write it." not in row["text"]
+
+
+HUMANEVAL = Path(__file__).resolve().parents[2] / "../shared/data/humaneval_cpp.jsonl"
+
+
+@pytest.mark.skipif(not HUMANEVAL.exists(), reason="needs ../shared/data/humaneval_cpp.jsonl")
+def test_every_verbatim_leak_of_a_real_benchmark_is_found() -> None:
+    records = [json.loads(line) for line in HUMANEVAL.read_text().splitlines()]
+    held_out = [
+        problem(str(i), r["declaration"] + r["canonical_solution"], test_code=r["test"], split_key=f"k{i}")
+        for i, r in enumerate(records)
+    ]
+    leaks = pl.LazyFrame(
+        {
+            "table": "t",
+            "row_id": [p["problem_id"] for p in held_out],
+            "text": [p["reference"].replace("    ", "\t") for p in held_out],
+            "split_key": pl.Series([None] * len(held_out), dtype=pl.String),
+        }
+    )
+    report = hits(leaks, TABLES["eval_problems"].frame(held_out)).collect()
+    caught = report.filter(pl.col("row_id") == pl.col("problem_id"))["row_id"].n_unique()
+    assert caught >= 0.99 * len(held_out)

@@ -1,0 +1,106 @@
+"""From files of a dump to documented functions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from cpp_pipeline.extract.pairs import docstring_pairs
+from cpp_pipeline.schemas import TABLES
+from cpp_pipeline_tests.extract.rows import source_file
+
+HEADER = """#pragma once
+#define API __attribute__((visibility("default")))
+namespace n {
+class API Box {
+ public:
+  /// Adds a weight to the box and returns the new total.
+  /// @param weight grams to add
+  int add(int weight);
+  int total_ = 0;
+};
+/// Doubles the value that is handed in.
+int twice(int value);
+/// Halves the value that is handed in.
+int twice(long value);
+}
+"""
+SOURCE = """#include "box.h"
+namespace n {
+int Box::add(int weight) {
+  total_ += weight;
+  return total_;
+}
+
+// Weighs the box when it is full, in grams.
+static int full_weight(const Box& box) { return box.total_ + 1000; }
+
+int twice(T value) { return value + value; }
+
+int undocumented(int a) { return a * 17 + 4; }
+
+/// Short.
+int shorty(int a) { return a * 17 + 5; }
+
+/// Weighs the box when it is full, in grams and kilograms.
+static int full_weight(const Box& box) { /* same tokens */ return box.total_ + 1000; }
+}
+"""
+FILES = [source_file("include/box.h", HEADER), source_file("src/box.cpp", SOURCE)]
+
+
+def run(rows: list[dict[str, Any]], scratch: Path, workers: int = 1) -> tuple[pl.DataFrame, pl.DataFrame]:
+    pairs, bad = docstring_pairs(TABLES["clean_files"].frame(rows), "d", scratch, workers)
+    assert TABLES["docstring_pairs"].violations(TABLES["docstring_pairs"].conform(pairs)) == {}
+    TABLES["docstring_pairs_quarantine"].conform(bad)
+    return pairs.collect(), bad.collect()
+
+
+def test_own_and_joined_documentation(tmp_path: Path) -> None:
+    pairs, bad = run(FILES, tmp_path)
+    rows = {r["qualified_name"]: r for r in pairs.to_dicts()}
+    assert rows.keys() == {"n::Box::add", "n::full_weight"}
+    joined = rows["n::Box::add"]
+    assert (joined["origin"], joined["doc_path"], joined["doc_line"]) == ("joined", "include/box.h", 6)
+    assert joined["brief"] == "Adds a weight to the box and returns the new total."
+    assert joined["doc_params"] == ["weight"]
+    assert (joined["path"], joined["line"], joined["end_line"]) == ("src/box.cpp", 3, 6)
+    assert joined["signature"] + " {" + joined["body"] + "}" == joined["code"]
+    assert joined["licence"] == "MIT"
+    assert rows["n::full_weight"]["origin"] == "own"
+    assert dict(bad.select("reason", "detail").iter_rows()) == {
+        "ambiguous declaration": "r:src/box.cpp:11: documented differently at include/box.h:11, include/box.h:13",
+        "short": "r:src/box.cpp:16: 1 words",
+        "duplicate": "r:src/box.cpp:19: same tokens as an earlier function",
+    }
+
+
+def test_processes_give_the_same(tmp_path: Path) -> None:
+    one, other = run(FILES, tmp_path / "a"), run(FILES, tmp_path / "b", workers=2)
+    assert one[0].equals(other[0])
+    assert one[1].equals(other[1])
+
+
+@pytest.mark.parametrize("rows", [[], [source_file("CMakeLists.txt", "project(x)")]])
+def test_nothing_to_read(rows: list[dict[str, Any]], tmp_path: Path) -> None:
+    pairs, bad = run(rows, tmp_path)
+    assert pairs.height == bad.height == 0
+
+
+def test_files_out_of_bounds_are_told(tmp_path: Path) -> None:
+    pairs, bad = run([source_file("deep.cpp", "{" * 5_000), *FILES], tmp_path)
+    assert pairs.height == 2
+    assert bad["reason"][0] == "unreadable file"
+    assert "r:deep.cpp: nested 5000 deep" in bad["detail"][0]
+
+
+def test_macros_of_another_repository_do_not_count(tmp_path: Path) -> None:
+    user = "class API Cup {\n  /// Fills the cup up to the brim again.\n  int fill() { return level = full; }\n};\n"
+    define = source_file("m.h", "#define API inline\n")
+    alone, _ = run([source_file("cup.h", user), define | {"repo": "other"}], tmp_path / "a")
+    together, _ = run([source_file("cup.h", user), define], tmp_path / "b")
+    assert together["qualified_name"].to_list() == ["Cup::fill"]
+    assert alone["qualified_name"].to_list() != ["Cup::fill"]

@@ -1,0 +1,63 @@
+"""A sandbox controller for the tests of this room, and rows of `docstring_pairs` made from plain C++."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def client() -> Iterator[Any]:
+    if shutil.which("bwrap") is None:
+        pytest.skip("bubblewrap is not installed; without it nothing foreign is run")
+    from cpp_pipeline.sandbox.client import SandboxClient
+    from cpp_pipeline.sandbox.local import local_controller
+
+    with local_controller() as url, SandboxClient(url) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def humaneval() -> Path:
+    path = DATA / "humaneval_cpp.jsonl"
+    if not path.is_file():
+        pytest.skip(f"{path.name} is not below shared/data")
+    return path
+
+
+def pair_row(name: str, signature: str, body: str, doc: str, context: str = "") -> dict[str, Any]:
+    """A row of `docstring_pairs` as extraction makes it."""
+    return {
+        "pair_id": name,
+        "dump": "planted",
+        "repo": ".",
+        "path": "planted.cpp",
+        "line": 3,
+        "end_line": 9,
+        "licence": "MIT",
+        "name": name,
+        "qualified_name": name,
+        "doc_raw": f"/// {doc}",
+        "doc": doc,
+        "brief": doc,
+        "doc_params": [],
+        "doc_returns": None,
+        "signature": signature,
+        "body": body,
+        "code": f"{signature} {{{body}}}",
+        "context": context,
+        "origin": "own",
+        "doc_path": "planted.cpp",
+        "doc_line": 2,
+        "n_tokens": 20,
+        "cyclomatic": 2,
+        "has_parse_error": False,
+        "token_sha256": name,
+        "quality": 1.0,
+    }

@@ -1,0 +1,237 @@
+"""HTTP, isolation, refusal, cleaning up."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.testclient import TestClient
+
+import cpp_pipeline
+from cpp_pipeline.sandbox.__main__ import main
+from cpp_pipeline.sandbox.client import SandboxClient, SandboxUnavailable
+from cpp_pipeline.sandbox.controller import Service, create_app
+from cpp_pipeline.sandbox.isolation import Box, Bubblewrap, IsolationError, Limits
+from cpp_pipeline.sandbox.judge import Judge
+from cpp_pipeline.sandbox.local import local_controller
+from cpp_pipeline.sandbox.seccomp import denylist
+from cpp_pipeline.sandbox.startup import start_service
+from cpp_pipeline.sandbox.types import Job, reward
+from cpp_pipeline.sandbox.workspace import Workspace
+
+HEAD = "int solve(int a)"
+JOB = Job("j", f"{HEAD} {{ return a; }}", HEAD, [{"args": [1], "expected": 1}])
+BODY = {"id": "j", "code": JOB.code, "signature": HEAD, "tests": JOB.tests}
+
+
+@pytest.fixture
+def boxes() -> Iterator[Bubblewrap]:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Bubblewrap(Path(folder))
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({**BODY, "unknown": 1}, 422),
+        ({**BODY, "std": "c++98"}, 422),
+        ({**BODY, "tests": []}, 422),
+        ({**BODY, "timeout_seconds": 1e9}, 422),
+        ({"code": "x"}, 422),
+        ({**BODY, "code": "x" * (1 << 20)}, 413),
+    ],
+)
+def test_requests_that_do_not_fit_are_refused(controller_url: str, body: dict[str, object], status: int) -> None:
+    response = httpx.post(f"{controller_url}/execute", json=body, trust_env=False)
+    assert response.status_code == status
+    assert response.json()["error"]["retryable"] is False
+
+
+def test_service_describes_itself(client: SandboxClient, controller_url: str) -> None:
+    client.verify(JOB)
+    assert client.capabilities()["isolation"] == "bubblewrap"
+    assert httpx.get(f"{controller_url}/healthz", trust_env=False).status_code == 200
+    assert httpx.get(f"{controller_url}/readyz", trust_env=False).json() == {"ready": True}
+    text = httpx.get(f"{controller_url}/metrics", trust_env=False).text
+    assert "# TYPE sandbox_pch_hits_total counter" in text
+    assert "sandbox_pch_misses_total 0" in text
+    assert "sandbox_group_mismatch_total 0" in text
+
+
+def test_without_isolation_nothing_is_executed() -> None:
+    service = start_service(1, bwrap="/nonexistent/bwrap")
+    web = TestClient(create_app(service))
+    for path, body in (("/execute", BODY), ("/execute/batch", {"jobs": [BODY]})):
+        response = web.post(path, json=body)
+        assert response.status_code == 503
+        assert response.json()["error"]["kind"] == "isolation_unavailable"
+        assert "apt-get install bubblewrap" in response.json()["error"]["message"]
+    assert web.get("/readyz").status_code == 503
+    with pytest.raises(SandboxUnavailable, match="bubblewrap"), local_controller(1, bwrap="/nonexistent/bwrap"):
+        pass
+
+
+def test_backend_with_an_open_probe_is_refused_by_name() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        # bubblewrap without the system call filter
+        weak = Path(folder, "bwrap")
+        weak.write_text(
+            "#!/bin/bash\nargs=()\nwhile [ $# -gt 0 ]; do\n"
+            '  if [ "$1" = --seccomp ]; then shift 2; continue; fi\n'
+            '  args+=("$1"); shift\ndone\nexec bwrap "${args[@]}"\n'
+        )
+        weak.chmod(0o755)
+        service = start_service(1, bwrap=str(weak))
+    assert service.judge is None
+    assert "probes are open" in service.reason
+    assert "ptrace" in service.reason
+    assert TestClient(create_app(service)).get("/readyz").json()["error"]["message"] == service.reason
+
+
+def test_token_is_required_where_one_is_set() -> None:
+    web = TestClient(create_app(Service(None, "no judge here", token="secret")))
+    assert web.post("/execute", json=BODY).status_code == 401
+    assert web.post("/execute", json=BODY, headers={"Authorization": "Bearer wrong"}).status_code == 401
+    assert web.post("/execute", json=BODY, headers={"Authorization": "Bearer secret"}).status_code == 503
+    assert web.get("/healthz").status_code == 200
+
+
+def test_public_address_without_token_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--host", "0.0.0.0", "--port", "0"]) == 2
+    assert "--token-file" in capsys.readouterr().err
+
+
+def test_full_queue_is_429_with_retry_after() -> None:
+    judge = Judge(1)
+    try:
+        service = Service(judge, max_pending=1, pending=1)
+        response = TestClient(create_app(service)).post("/execute", json=BODY)
+        assert (response.status_code, response.headers["retry-after"]) == (429, "1")
+        assert response.json()["error"]["retryable"] is True
+    finally:
+        judge.close()
+
+
+def test_unreachable_controller_is_never_a_score() -> None:
+    with SandboxClient("http://127.0.0.1:9", retries=1) as client:
+        with pytest.raises(SandboxUnavailable):
+            client.batch_verify([JOB])
+        with pytest.raises(SandboxUnavailable):
+            client.verify(JOB)
+
+
+def test_connection_that_breaks_in_a_batch_is_an_error_for_the_missing_jobs() -> None:
+    line = '{"id": "0", "verdict": "AC", "compile_ok": true, "tests_passed": 1, "tests_total": 1}\n'
+    program = (
+        "import http.server as h\n"
+        "class H(h.BaseHTTPRequestHandler):\n"
+        "  def do_POST(self):\n"
+        "    self.rfile.read(int(self.headers['content-length']))\n"
+        "    self.send_response(200); self.send_header('content-length', '9999'); self.end_headers()\n"
+        f"    self.wfile.write({line.encode()!r})\n"
+        "s = h.HTTPServer(('127.0.0.1', 0), H); print(s.server_port, flush=True); s.serve_forever()\n"
+    )
+    server = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        assert server.stdout is not None
+        port = int(server.stdout.readline())
+        with SandboxClient(f"http://127.0.0.1:{port}", retries=1) as client:
+            first, second = client.batch_verify([JOB, JOB])
+    finally:
+        server.kill()
+        server.wait()
+        server.stdout.close()
+    assert (first.verdict, reward(first)) == ("AC", 1.0)
+    assert (second.verdict, second.tests_passed, reward(second)) == (None, None, None)
+    assert second.error is not None
+    assert second.error.startswith("worker_lost")
+
+
+def test_box_hides_the_environment_and_is_ended_with_all_its_processes(boxes: Bubblewrap) -> None:
+    shown = boxes.run(Box(["/bin/sh", "-c", "env; id -u; ls /; cat /etc/passwd"]))
+    assert b"65534" in shown.stdout
+    assert set(os.environ) & {line.split(b"=")[0].decode() for line in shown.stdout.splitlines()} <= {
+        *("PATH", "LC_ALL", "PWD"),
+    }
+    assert b"root:" not in shown.stdout
+    marker = f"54321{os.getpid()}"
+    script = f"(setsid sleep {marker} &) ; sleep {marker}"
+    ended = boxes.run(Box(["/bin/sh", "-c", script], Limits(wall_seconds=1.0)))
+    assert ended.timed_out
+    time.sleep(0.2)
+    listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert f"sleep {marker}" not in listing
+
+
+def test_closed_backend_starts_nothing(boxes: Bubblewrap) -> None:
+    boxes.close()
+    with pytest.raises(IsolationError, match="shutting down"):
+        boxes.run(Box(["/bin/true"]))
+
+
+def test_filter_is_known_for_two_architectures_only() -> None:
+    assert len(denylist("x86_64")) % 8 == 0
+    assert denylist("aarch64") != denylist("x86_64")
+    with pytest.raises(ValueError, match="mips"):
+        denylist("mips")
+
+
+def test_controller_leaves_nothing_behind_and_dies_with_its_parent() -> None:
+    before = set(Path(tempfile.gettempdir()).glob("cpp-pipeline-sandbox-*"))
+    program = (
+        "import sys, time\nfrom cpp_pipeline.sandbox.local import local_controller\n"
+        "with local_controller(1) as url:\n  print(url, flush=True)\n  time.sleep(600)\n"
+    )
+    folder = Path(cpp_pipeline.__path__[0]).parent
+    parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=folder)
+    assert parent.stdout is not None
+    url = parent.stdout.readline().decode().strip()
+    assert httpx.get(f"{url}/healthz", trust_env=False).status_code == 200
+    made = set(Path(tempfile.gettempdir()).glob("cpp-pipeline-sandbox-*")) - before
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline and _answers(url):
+        time.sleep(0.2)
+    assert not _answers(url)
+    while time.monotonic() < deadline and any(p.exists() for p in made):
+        time.sleep(0.2)
+    assert made
+    # other controllers of this machine may have come and gone meanwhile, but none of these may stay for good
+    assert not [p for p in made if p.exists()]
+
+
+def test_folder_of_a_killed_judge_is_removed_by_the_next_and_a_live_one_is_kept() -> None:
+    program = (
+        "import os, signal\nfrom cpp_pipeline.sandbox.workspace import Workspace\n"
+        "print(Workspace().path, flush=True)\nos.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    folder = Path(cpp_pipeline.__path__[0]).parent
+    killed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=folder, check=False)
+    left = Path(killed.stdout.strip())
+    assert left.name.startswith("cpp-pipeline-sandbox-")
+    live = Workspace()
+    other = Workspace()
+    assert not left.exists()
+    assert live.path.exists()
+    live.close()
+    other.close()
+    assert not live.path.exists()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/healthz", timeout=2, trust_env=False).status_code == 200
+    except httpx.TransportError:
+        return False
