@@ -55,15 +55,17 @@ def _compiler(root: str) -> Finding:
 
 
 def _isolation(root: str) -> Finding:
-    from cpp_pipeline.sandbox.isolation import probe_isolation
+    from cpp_pipeline.sandbox.startup import start_service
 
-    state = probe_isolation()
-    if state.ready:
-        return Finding("isolation", "ok", state.description)
+    service = start_service(workers=1)
+    if service.judge is not None:
+        name = service.judge.boxes.name
+        service.judge.close()
+        return Finding("isolation", "ok", f"{name}; every escape that was tried is closed")
     return Finding(
         "isolation",
         "missing",
-        state.description,
+        service.reason,
         "apt-get install bubblewrap, and allow user namespaces (sysctl user.max_user_namespaces > 0); "
         "or set SANDBOX_URL to a controller elsewhere",
     )

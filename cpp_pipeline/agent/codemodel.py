@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cpp_pipeline.agent.loops import PromptTooLongError
+from cpp_pipeline.agent.ports import PromptTooLongError
 from cpp_pipeline.corpus.tokenizer import decode, encode_with_specials, load_tokenizer
 
 MIN_NEW_TOKENS = 16

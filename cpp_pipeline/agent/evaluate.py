@@ -22,8 +22,9 @@ from typing import Any
 import polars as pl
 
 from cpp_pipeline.agent.__main__ import add_agent_arguments, load_agent, open_sandbox
-from cpp_pipeline.agent.loops import Sandbox, code_job
+from cpp_pipeline.agent.loops import code_job
 from cpp_pipeline.agent.orchestrator import Orchestrator
+from cpp_pipeline.agent.ports import Sandbox
 from cpp_pipeline.agent.results import finish, refuse_finished
 from cpp_pipeline.agent.tools import ANALYZE_CODE, EXECUTE_CODE, GENERATE_CMAKE, GENERATE_CODE
 from cpp_pipeline.agent.trace import Trace

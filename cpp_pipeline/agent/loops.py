@@ -11,13 +11,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
+from cpp_pipeline.agent.ports import CodeModel, PromptTooLongError, Sandbox
 from cpp_pipeline.agent.program import PROBE_SIGNATURE, PROBE_TESTS, probe
 from cpp_pipeline.agent.trace import Attempt, Limits, Outcome, Step, quoted, shorten
 from cpp_pipeline.corpus.formats import chat_prompt, code_from_completion
 from cpp_pipeline.corpus.sft import repair_instruction, shown_test
-from cpp_pipeline.sandbox.types import CMakeJob, CMakeResult, Finding, Job, Result
+from cpp_pipeline.sandbox.types import CMakeJob, CMakeResult, Job, Result
 
 PREAMBLE = "".join(
     f"#include <{h}>\n"
@@ -28,38 +29,6 @@ PREAMBLE = "".join(
     )
 )
 """A function is judged with these headers, for users rarely ask for includes."""
-
-
-class PromptTooLongError(ValueError):
-    """A prompt leaves the model no room for an answer."""
-
-
-class CodeModel(Protocol):
-    """Whatever completes a prompt."""
-
-    def complete(self, prompt: str, n: int, seed: int) -> list[str]:
-        """`n` completions of a prompt, without its end token; PromptTooLongError when it leaves no room."""
-        ...
-
-
-class Sandbox(Protocol):
-    """The part of `sandbox.client.SandboxClient` that the agent uses."""
-
-    def verify(self, job: Job) -> Result:
-        """Judge one job."""
-        ...
-
-    def batch_verify(self, jobs: Sequence[Job]) -> list[Result]:
-        """Judge jobs; results in their order."""
-        ...
-
-    def cmake(self, job: CMakeJob) -> CMakeResult:
-        """Judge a CMakeLists.txt."""
-        ...
-
-    def analyze(self, code: str, kind: str) -> list[Finding]:
-        """Find problems in code."""
-        ...
 
 
 Record = Callable[[Step], None]

@@ -19,16 +19,8 @@ from cpp_pipeline.agent.inputs import (
     read_tests,
     resolve,
 )
-from cpp_pipeline.agent.loops import (
-    CMakeTask,
-    CodeModel,
-    CodeTask,
-    PromptTooLongError,
-    Sandbox,
-    code_job,
-    write_cmake,
-    write_code,
-)
+from cpp_pipeline.agent.loops import CMakeTask, CodeTask, code_job, write_cmake, write_code
+from cpp_pipeline.agent.ports import CodeModel, PromptTooLongError, Sandbox
 from cpp_pipeline.agent.program import callable_signature
 from cpp_pipeline.agent.router import Decision, Routes
 from cpp_pipeline.agent.tools import (

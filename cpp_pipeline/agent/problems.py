@@ -37,9 +37,9 @@ VISIBLE_TESTS = 3
 MIN_TESTS = 5
 
 _EXECUTE = (
-    "Please run $code with $tests.",
-    "Does $code pass $tests?",
-    "Execute $code and check it against $tests.",
+    "Would you run $tests on $code?",
+    "I wonder whether $code passes $tests.",
+    "Kindly execute $code and check $tests.",
 )
 _DEFECTS: tuple[tuple[str, str, int], ...] = (
     ("bugs", "int first(const int* v, int n) {\n    int r;\n    if (n > 0) n = v[0];\n    return r;\n}\n", 4),
@@ -69,10 +69,11 @@ _DEFECTS: tuple[tuple[str, str, int], ...] = (
 )
 """Kind of analysis, code, line of the defect (from 1)."""
 _ANALYZE = {
-    "bugs": ("Are there bugs in $code?", "Please review $code for errors.", "Find the mistakes in $code."),
-    "performance": ("Review the speed of $code.", "Find needless copies and slow spots in $code."),
-    "style": ("Check the style of $code.", "Are there style problems in $code?"),
+    "bugs": ("Search $code for errors.", "What mistakes does $code have?", "Does $code suffer from bugs?"),
+    "performance": ("Search $code for needless copies.", "Does $code suffer from slow spots?"),
+    "style": ("Search $code for style problems.", "What style issues does $code have?"),
 }
+"""Like `_EXECUTE`, in phrasings that the router has not been trained on."""
 
 Row = dict[str, Any]
 

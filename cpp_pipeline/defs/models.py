@@ -5,8 +5,11 @@ from typing import Any
 
 import dagster as dg
 
+from cpp_pipeline.corpus.cmake import cmake_training_rows
 from cpp_pipeline.defs.resources import PRESET, SETTINGS
+from cpp_pipeline.rollouts.preference import training_pairs
 from cpp_pipeline.storage.assets import folder_asset
+from cpp_pipeline.storage.store import scratch_file
 from cpp_pipeline.training.curves import loss_curve
 
 _COMMON = ["training/common.py", "training/data.py", "models"]
@@ -106,17 +109,21 @@ def sft_control_checkpoint(context: dg.AssetExecutionContext, work: Path) -> dic
 
 @_model(
     "preference_checkpoint",
-    deps=["sft_checkpoint", "preference_pairs"],
-    code="training/preference.py",
-    description="DPO on `preference_pairs`; an optional start for GSPO, not used by default.",
+    deps=["sft_checkpoint", "preference_pairs", "near_misses", "train_problems"],
+    code="training",
+    description="DPO on `preference_pairs` and `near_misses`; an optional start for GSPO, not used by default.",
     steps=PRESET.preference_steps,
 )
 def preference_checkpoint(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
+    store = context.resources.storage.store
+    tables = (store.scan(name) for name in ("preference_pairs", "near_misses", "train_problems"))
+    data = scratch_file()
+    training_pairs(*tables).sink_parquet(data)
     return _train(
         context,
         work,
         "preference",
-        data=_table(context, "preference_pairs"),
+        data=data,
         checkpoint_path=_checkpoint(context, "sft_checkpoint"),
         steps=PRESET.preference_steps,
     )
@@ -160,9 +167,6 @@ def gspo_checkpoint(context: dg.AssetExecutionContext, work: Path) -> dict[str, 
     steps=PRESET.cmake_steps,
 )
 def cmake_checkpoint(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
-    from cpp_pipeline.corpus.cmake import cmake_training_rows
-    from cpp_pipeline.storage.store import scratch_file
-
     store = context.resources.storage.store
     data = scratch_file()
     cmake_training_rows(store.scan("cmake_sft"), store.scan("cmake_problems")).sink_parquet(data)

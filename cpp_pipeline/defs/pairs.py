@@ -3,6 +3,7 @@
 import dagster as dg
 import polars as pl
 
+from cpp_pipeline.curate.distinct import distinct_pairs
 from cpp_pipeline.defs.resources import PRESET, SETTINGS
 from cpp_pipeline.extract.cmake_facts import packages
 from cpp_pipeline.extract.cmake_rows import cmake_rows
@@ -23,7 +24,8 @@ from cpp_pipeline.storage.store import scratch_folder
     plots={"docstring_pairs": "quality"},
 )
 def docstring_pairs(context: dg.AssetExecutionContext, clean_files: pl.LazyFrame) -> tuple[pl.LazyFrame, pl.LazyFrame]:
-    return documented_functions(clean_files, context.partition_key, scratch_folder())
+    scratch = scratch_folder()
+    return distinct_pairs(*documented_functions(clean_files, context.partition_key, scratch), scratch)
 
 
 @table_asset(

@@ -3,9 +3,9 @@
 import dagster as dg
 import polars as pl
 
+from cpp_pipeline.corpus.sft import chosen_problems
 from cpp_pipeline.defs.resources import PRESET, SETTINGS
 from cpp_pipeline.rollouts import preference, prompts
-from cpp_pipeline.corpus.sft import chosen_problems
 from cpp_pipeline.storage.assets import table_asset, work_folder
 from cpp_pipeline.storage.store import scratch_file
 

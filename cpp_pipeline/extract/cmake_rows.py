@@ -7,7 +7,7 @@ Does not belong here: reading CMake (`cmake_facts`) or running it (`sandbox`).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import polars as pl
@@ -104,7 +104,7 @@ def _judge(
     return None
 
 
-def _sources(files: pl.LazyFrame, repo: str, folder: str) -> Sequence[dict[str, str]]:
+def _sources(files: pl.LazyFrame, repo: str, folder: str) -> list[dict[str, str]]:
     """The files beside and below a CMakeLists.txt, relative to it, up to a total size."""
     prefix = f"{folder}/" if folder else ""
     below = (

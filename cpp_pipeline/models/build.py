@@ -17,6 +17,7 @@ from tokenizers import Tokenizer
 from torch import nn
 from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 from transformers.models.qwen3 import Qwen3Config, Qwen3ForCausalLM
+from transformers.utils import logging as transformers_logging
 
 from cpp_pipeline.models.presets import Shape
 
@@ -26,9 +27,13 @@ TOKENIZER_FILES = (
     "special_tokens_map.json",
     "chat_template.jinja",
 )
+# Scripts print their own progress; the library's bars would fill the orchestrator's log.
+transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
 HEAD_STD = 0.001
 GATE_UP_SCALE = 0.8
-"""gate and up start below the other matrices, because SwiGLU multiplies two of their outputs"""
+"""gate and up start below the other matrices, because SwiGLU multiplies two of their outputs; the loss
+after 110 steps of the tiny preset is the same for 0.4, 0.8 and 1.0"""
 
 
 def default_device() -> torch.device:
@@ -126,9 +131,7 @@ def init_weights(model: Qwen3ForCausalLM, seed: int) -> None:
         parameter.copy_(fresh)
 
 
-def new_model(
-    shape: Shape, tokenizer_folder: Path, seed: int, device: torch.device | None = None
-) -> Qwen3ForCausalLM:
+def new_model(shape: Shape, tokenizer_folder: Path, seed: int, device: torch.device | None = None) -> Qwen3ForCausalLM:
     """An untrained model; equal arguments give bitwise equal weights."""
     config = qwen3_config(shape, Path(tokenizer_folder))
     config._attn_implementation = "sdpa"

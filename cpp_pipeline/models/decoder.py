@@ -116,9 +116,7 @@ class Decoder:
         """Bytes of cache that one row of `columns` tokens takes."""
         return len(self.layers) * 2 * self.kv_heads * columns * self.head_dim * self.dtype.itemsize
 
-    def forward(
-        self, ids: Tensor, positions: Tensor, cache: Tensor, start: int, mask: Tensor | None
-    ) -> Tensor:
+    def forward(self, ids: Tensor, positions: Tensor, cache: Tensor, start: int, mask: Tensor | None) -> Tensor:
         """Logits after the last of the given tokens, [rows, vocabulary].
 
         Parameters

@@ -103,9 +103,7 @@ def sample(
         For an empty prompt, or one that leaves less than `max_new_tokens` of the model's context.
     """
     if n < 1 or max_new_tokens < 1 or temperature < 0:
-        raise ValueError(
-            f"n={n}, max_new_tokens={max_new_tokens} (at least 1), temperature={temperature} (>= 0)"
-        )
+        raise ValueError(f"n={n}, max_new_tokens={max_new_tokens} (at least 1), temperature={temperature} (>= 0)")
     if prompt_keys is not None and len(prompt_keys) != len(prompts):
         raise ValueError(f"{len(prompt_keys)} keys for {len(prompts)} prompts")
     _check_lengths(prompts, model.config.max_position_embeddings, max_new_tokens)
@@ -149,9 +147,7 @@ class _Batch:
     the cache stays dense at the cost of copying one row.
     """
 
-    def __init__(
-        self, decoder: Decoder, prompts: list[Sequence[int]], keys: Counters, max_new_tokens: int
-    ) -> None:
+    def __init__(self, decoder: Decoder, prompts: list[Sequence[int]], keys: Counters, max_new_tokens: int) -> None:
         self.decoder = decoder
         self.keys = keys
         self.limit = max_new_tokens

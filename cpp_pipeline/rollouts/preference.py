@@ -145,3 +145,18 @@ def _row(
         "tests_total": chosen.total,
         "chosen_passes_all": chosen.passed == chosen.total,
     }
+
+
+def training_pairs(pairs: pl.LazyFrame, near_misses: pl.LazyFrame, problems: pl.LazyFrame) -> pl.LazyFrame:
+    """What preference training reads: sampled pairs, and references beside a mutant that fails few tests.
+
+    Returns
+    -------
+    LazyFrame
+        instruction, chosen, rejected; sampled pairs first.
+    """
+    columns = ("instruction", "chosen", "rejected")
+    neighbours = near_misses.join(
+        problems.select("problem_id", "instruction"), on="problem_id", how="inner", maintain_order="left"
+    )
+    return pl.concat([pairs.select(columns), neighbours.select(columns)])

@@ -194,9 +194,12 @@ def work_folder(context: dg.AssetExecutionContext) -> Path:
 
 
 def write_result(work: Path, stage: str, facts: Mapping[str, Any]) -> None:
-    """Commit a folder that this process filled: hash its files, then write `result.json`."""
+    """Commit a folder that this process filled: hash its files, then write `result.json`.
+
+    The `result.json` of a command that worked below is left out of the hash: it tells how long that took.
+    """
     hashed = hashlib.sha256()
-    for path in sorted(p for p in work.rglob("*") if p.is_file()):
+    for path in sorted(p for p in work.rglob("*") if p.is_file() and p.name != "result.json"):
         hashed.update(path.relative_to(work).as_posix().encode() + b"\0" + path.read_bytes())
     partial = work / ".result.json.tmp"
     partial.write_text(

@@ -11,7 +11,7 @@ import pytest
 from cpp_pipeline.agent.__main__ import main as agent_main
 from cpp_pipeline.agent.codemodel import MIN_NEW_TOKENS, CheckpointModel
 from cpp_pipeline.agent.evaluate import main as evaluate_main
-from cpp_pipeline.agent.loops import PromptTooLongError
+from cpp_pipeline.agent.ports import PromptTooLongError
 from cpp_pipeline.agent.problems import agent_problems
 from cpp_pipeline.corpus.formats import chat_prompt, chat_text
 from cpp_pipeline.corpus.tokenizer import train_tokenizer

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from cpp_pipeline.agent.loops import PromptTooLongError
 from cpp_pipeline.agent.orchestrator import Orchestrator
+from cpp_pipeline.agent.ports import PromptTooLongError
 from cpp_pipeline.agent.router import Decision
 from cpp_pipeline.agent.tools import Call
 from cpp_pipeline.agent.trace import Limits

@@ -15,6 +15,7 @@ from cpp_pipeline.agent.orchestrator import Orchestrator
 from cpp_pipeline.agent.problems import MIN_TESTS, VISIBLE_TESTS, agent_problems
 from cpp_pipeline.agent.results import finish, refuse_finished
 from cpp_pipeline.agent.router import Decision
+from cpp_pipeline.agent.router_data import router_rows
 from cpp_pipeline.agent.tools import BY_NAME, Call
 from cpp_pipeline.problems.family import generate
 from cpp_pipeline.sandbox.client import SandboxClient
@@ -69,6 +70,13 @@ def test_the_judging_tests_are_hidden_from_the_agent(rows: pl.DataFrame) -> None
     for row in rows.filter(tool="generate_cmake").iter_rows(named=True):
         assert row["problem_id"].startswith("agent/generate_cmake/cmake-eval-")
         assert "add_executable" not in row["attachments"]
+
+
+def test_no_request_is_one_that_the_router_was_trained_on() -> None:
+    every = agent_problems(TABLES["eval_problems"].empty(), TABLES["cmake_problems"].empty(), 100, 0)
+    assert every.collect().height >= 14
+    trained = set(router_rows(4000, 0).filter(split="train").collect()["utterance"])
+    assert trained.isdisjoint(every.collect()["request"])
 
 
 class RightRouter:
