@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ EXTRAS = ("plain", "tests", "threads", "option")
 HELD_OUT = frozenset({"shared_library+tests", "header_only+option"})
 """combinations that only evaluation sees"""
 
+REQUESTS_AT_ONCE = 4
 _WORD_LIST = """
 anchor apple arrow atlas badger basil beacon birch bison breeze bridge cedar cinder clover cobalt comet
 coral crane crystal dagger delta dune eagle ember falcon fern fjord flint forge garnet glacier grove
@@ -287,12 +289,15 @@ def verify_projects(rows: Sequence[Row], client: SandboxClient, build: bool = Fa
     SandboxTrouble
         When the sandbox could not judge.
     """
-    judged = []
-    for row in rows:
+
+    def judge(row: Row) -> Row:
         result = client.cmake(CMakeJob(row["problem_id"], row["reference"], row["files"], [], build))
         if result.error is not None:
             raise SandboxTrouble(f"{row['problem_id']}: {result.error}; run `cpp-pipeline sandbox check`")
         built = not build or bool(result.build_ok)
         right = bool(result.configure_ok) and built and sorted(result.targets) == row["targets"]
-        judged.append({**row, "configure_ok": right})
-    return judged
+        return {**row, "configure_ok": right}
+
+    # Threads only wait for the controller, which has its own workers.
+    with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
+        return list(pool.map(judge, rows))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from cpp_pipeline.sandbox.isolation import Bubblewrap, IsolationError
 from cpp_pipeline.sandbox.metrics import Metrics
+from cpp_pipeline.sandbox.plain import unbalanced
 from cpp_pipeline.sandbox.toolchain import Toolchain
 from cpp_pipeline.sandbox.types import Job, Result
 from cpp_pipeline.sandbox.verdicts import Case, Outcome, address, prepare, same
@@ -87,6 +88,11 @@ class Judge:
                 case = prepare(job)
             except ValueError as error:
                 yield self._done(job, Outcome(None, error=f"harness_compile_failed: {error}"), batch, False)
+                continue
+            reason = unbalanced(job.code, job.preamble)
+            if reason:
+                self.metrics.add("sandbox_unbalanced_total")
+                yield self._done(job, Outcome("CE", False, stderr=reason), batch, False)
                 continue
             batch.asked.setdefault(case.key, []).append(job)
             batch.cases.setdefault(case.key, case)

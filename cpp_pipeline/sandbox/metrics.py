@@ -14,6 +14,7 @@ _HELP = {
     "sandbox_pch_misses_total": "compilations that could not use the precompiled header",
     "sandbox_candidates_total": "distinct candidates judged, grouped or alone",
     "sandbox_deduplicated_total": "jobs answered by an identical job of the same batch",
+    "sandbox_unbalanced_total": "candidates whose brackets do not match, refused without a compiler",
     "sandbox_group_mismatch_total": "batches in which a group and a single judgement disagreed",
     "sandbox_group_lost_total": "groups judged again one by one",
     "sandbox_tamper_signals_total": "malformed frames and programs that ended outside the protocol",

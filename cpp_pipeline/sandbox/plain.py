@@ -1,6 +1,6 @@
 """Which candidates are plain enough to be compiled together with others.
 
-Belongs here: the rule. A plain candidate is exactly one function with the job's own signature, whose body
+Belongs here: that rule, and the one by which text is known not to compile. A plain candidate is exactly one function with the job's own signature, whose body
 can neither run anything before `main`, nor name another candidate, nor unbalance the text around it.
 The rule errs on the side of "not plain": such code is compiled alone, which is slower and never wrong.
 """
@@ -43,7 +43,8 @@ STD_NAMES = _words(
     transform tuple uint32_t uint64_t unique unordered_map unordered_set upper_bound vector"""
 )
 _BARE = {"size_t", "int64_t", "int32_t", "uint64_t", "uint32_t", "INT_MAX", "INT_MIN", "LLONG_MAX", "LLONG_MIN"}
-_OPEN, _CLOSE = "([{", ")]}"
+_OPEN, _CLOSE = ("(", "[", "{"), (")", "]", "}")
+_DIGRAPHS = ("<%", "%>", "<:", ":>", "%:", "??")
 _PREAMBLE_LINE = re.compile(
     r"\s*(//[^\\]*|using\s+namespace\s+std\s*;|#\s*include\s*<(algorithm|array|climits|cmath|cstdint|cstddef"
     r"|functional|limits|map|numeric|optional|set|string|tuple|unordered_map|utility|vector)>)?\s*"
@@ -68,6 +69,25 @@ def is_plain(code: str, signature: str, name: str) -> bool:
         return False
     body = found[len(head) :]
     return _is_one_block([text for _, text in body]) and _harmless(head, body, name)
+
+
+def unbalanced(code: str, preamble: str) -> str:
+    """Why the code cannot compile whatever its names mean; empty where only a compiler can tell.
+
+    Brackets of a C++ translation unit match (grammar of declarations and statements, [gram]). That is decided
+    here for text that the lexer reads with certainty, without directives and digraphs, after a preamble that
+    defines no macro. Such code is most of what an untrained model writes, and costs a compiler run each.
+    """
+    found = tokens(code)
+    if found is None or not plain_preamble(preamble) or any(mark in code for mark in ("#", *_DIGRAPHS)):
+        return ""
+    stack: list[str] = []
+    for _, text in found:
+        if text in _OPEN:
+            stack.append(text)
+        elif text in _CLOSE and (not stack or _OPEN.index(stack.pop()) != _CLOSE.index(text)):
+            return f"error: '{text}' closes nothing that is open"
+    return f"error: '{stack[-1]}' is never closed" if stack else ""
 
 
 def _is_one_block(texts: list[str]) -> bool:

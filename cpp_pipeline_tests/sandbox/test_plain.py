@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from cpp_pipeline.sandbox.judge import Judge
 from cpp_pipeline.sandbox.lexer import normalised
-from cpp_pipeline.sandbox.plain import is_plain, plain_preamble
+from cpp_pipeline.sandbox.plain import is_plain, plain_preamble, unbalanced
+from cpp_pipeline.sandbox.types import Job
+from cpp_pipeline.sandbox.verdicts import prepare
 
 HEAD = "int solve(const std::vector<int>& v)"
 
@@ -75,3 +78,46 @@ def test_layout_and_comments_do_not_change_the_normal_form() -> None:
     assert normalised('auto s = "a  b";') != normalised('auto s = "a b";')
     assert normalised("#define A 1\nint x;") != normalised("#define A 1 int x;")
     assert normalised("int x = __LINE__;\n") != normalised("\nint x = __LINE__;\n")
+
+
+BROKEN = [
+    f"{HEAD} {{ return (1 + 2; }}",
+    f"{HEAD} {{ return v[0; }}",
+    f"{HEAD} {{ if (v.empty()) {{ return 0; }}",
+    f"{HEAD} {{ return 0; }} }}",
+    f"{HEAD} {{ return 0; ] }}",
+    f"{HEAD} {{ return (v.size(]); }}",
+    f'{HEAD} {{ const char* s = "{{"; return (0; }}',
+    "}",
+    "(",
+]
+
+
+@pytest.mark.parametrize("code", BROKEN)
+def test_unbalanced_text_is_known_not_to_compile(code: str) -> None:
+    assert "error: '" in unbalanced(code, "#include <vector>\n")
+
+
+@pytest.mark.parametrize(
+    ("code", "preamble"),
+    [
+        (f"{HEAD} {{ return 0; /* ( */ }} // }}", ""),
+        (f"{HEAD} {{ return v[0] < 3 ? '(' : ')'; }}", ""),
+        (f'{HEAD} {{ return sizeof(R"(()"); }}', ""),
+        (f"#define CLOSE }}\n{HEAD} {{ return 0; CLOSE", ""),
+        (f"{HEAD} <% return 0; }}", ""),
+        (f"{HEAD} BEGIN return 0; }}", "#define BEGIN {\n"),
+    ],
+)
+def test_what_only_a_compiler_can_tell_is_left_to_it(code: str, preamble: str) -> None:
+    assert unbalanced(code, preamble) == ""
+
+
+def test_the_compiler_agrees_on_unbalanced_text() -> None:
+    judge = Judge(workers=1)
+    try:
+        jobs = [Job(str(i), code, HEAD, [{"args": [[1]], "expected": 1}]) for i, code in enumerate(BROKEN)]
+        assert [judge.bench.alone(prepare(job)).verdict for job in jobs] == ["CE"] * len(jobs)
+        assert [result.verdict for result in judge.batch(jobs)] == ["CE"] * len(jobs)
+    finally:
+        judge.close()
