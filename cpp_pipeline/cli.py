@@ -35,14 +35,23 @@ def run(
     root: Root = "data",
     seed: Seed = 0,
     select: Annotated[str | None, typer.Option(help="Dagster asset selection, e.g. '+docstring_pairs'.")] = None,
-    bundled: Annotated[bool, typer.Option(help="Include the bundled dump and real C++ from Debian.")] = True,
+    bundled: Annotated[
+        bool | None,
+        typer.Option(help="Add the bundled dump and real C++ from Debian; by default where no dump was given."),
+    ] = None,
 ) -> None:
     """Bring the whole graph up to date, from dumps to the model report."""
-    from cpp_pipeline.main_job import default_dumps, main_job
+    from cpp_pipeline.main_job import default_dumps, main_job, wants_default_dumps
+    from cpp_pipeline.storage.dumps import named
+    from cpp_pipeline.storage.space import told_plainly
+    from cpp_pipeline.storage.store import Store
 
-    sources = [(path.name, path) for path in dump or []]
-    defaults = default_dumps(root, _say) if bundled and not sources else []
-    summary = main_job(root, preset, seed, [*defaults, *sources], select, _say)
+    with told_plainly(root):
+        sources = named(Store(root), dump or [])
+        if bundled is None:
+            bundled = not sources and wants_default_dumps(root)
+        defaults = default_dumps(root, _say) if bundled else []
+        summary = main_job(root, preset, seed, [*defaults, *sources], select, _say)
     console.print(_summary_table(summary))
     for failure in summary.failures:
         console.print(f"failed: {failure}", style="red", markup=False)
@@ -54,7 +63,7 @@ def run(
 
 
 def _summary_table(summary: object) -> Table:
-    from cpp_pipeline.runner import Summary
+    from cpp_pipeline.summary import Summary
 
     assert isinstance(summary, Summary)
     table = Table("asset", "status", "rows", "seconds", "checks", title="cpp_pipeline")
@@ -72,9 +81,9 @@ def ui(root: Root = "data", port: int = 3000) -> None:
     """Open the Dagster UI on the runs and data of a root."""
     from cpp_pipeline.main_job import environment
 
-    env = {**os.environ, **environment(root)}
+    os.environ.update(environment(root))
     command = [sys.executable, "-m", "dagster", "dev", "-m", "cpp_pipeline.definitions", "-p", str(port)]
-    raise typer.Exit(subprocess.call(command, env=env))
+    raise typer.Exit(subprocess.call(command))
 
 
 @app.command()
@@ -196,7 +205,7 @@ def main() -> None:
     logging.getLogger("dagster").setLevel(logging.ERROR)
     try:
         app()
-    except (ValueError, FileNotFoundError, RuntimeError) as error:
+    except (ValueError, OSError, RuntimeError) as error:
         Console(stderr=True, soft_wrap=True).print(f"error: {error}", markup=False, style="red")
         sys.exit(2)
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import dagster as dg
 
-from cpp_pipeline.runner import Summary
 from cpp_pipeline.runner import run as run_graph
 from cpp_pipeline.settings import Settings
-from cpp_pipeline.storage.dumps import add_dump
+from cpp_pipeline.storage.dumps import add_dump, check_dump, dumps
 from cpp_pipeline.storage.store import Store
+from cpp_pipeline.summary import Summary
 
 INSTANCE_YAML = """\
 telemetry:
@@ -63,6 +63,12 @@ def default_dumps(root: str, log: Callable[[str], None]) -> list[tuple[str, Path
     return found
 
 
+def wants_default_dumps(root: str) -> bool:
+    """True for a root without dumps or with the bundled one: a root of the user's own dumps keeps to them."""
+    known = [d.name for d in dumps(Store(root))]
+    return not known or "bundled" in known
+
+
 def main_job(
     root: str,
     preset: str,
@@ -76,11 +82,17 @@ def main_job(
 
     known_preset(preset)
     store = Store(root)
+    # all of them before one is registered: a mistyped path leaves nothing behind
+    for name, path in sources:
+        check_dump(store, path, name)
     for name, path in sources:
         add_dump(store, path, name)
     # The definitions read their settings from the environment, as they do in every other process.
     os.environ.update(environment(root), CPP_PIPELINE_PRESET=preset, CPP_PIPELINE_SEED=str(seed))
     from cpp_pipeline.definitions import defs
+    from cpp_pipeline.defs.resources import PRESET, SETTINGS
 
+    if (PRESET.name, SETTINGS.seed) != (preset, seed):
+        raise RuntimeError("a process keeps the preset and seed of its first run; start another one")
     with dagster_instance(root) as instance:
         return run_graph(defs(), store, instance, log, selection)

@@ -11,20 +11,23 @@ import fcntl
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
 
+from cpp_pipeline.selection import checks_of, made_together, select
 from cpp_pipeline.storage.assets import SKIP_TAG, repo_dumps
 from cpp_pipeline.storage.currency import is_current
 from cpp_pipeline.storage.dumps import dumps
 from cpp_pipeline.storage.recipes import recipe_of
 from cpp_pipeline.storage.store import Store
+from cpp_pipeline.summary import Line, Log, Summary, Watcher
 
-Log = Callable[[str], None]
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+"""The watcher says what happens; tracebacks stay in the event log, where the UI shows them."""
 
 
 @dataclass(frozen=True)
@@ -35,46 +38,24 @@ class Wave:
     assets: tuple[str, ...]
 
 
-@dataclass
-class Line:
-    """One asset in the closing table."""
-
-    asset: str
-    status: str = "current"
-    rows: int | None = None
-    seconds: float = 0.0
-    checks_passed: int = 0
-    checks_failed: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-
-
-@dataclass
-class Summary:
-    """What a run did: a line an asset, failures in words, and whether all blocking checks passed."""
-
-    lines: dict[str, Line]
-    failures: list[str]
-    seconds: float = 0.0
-
-    @property
-    def success(self) -> bool:
-        """True when nothing failed and no blocking check failed."""
-        return not self.failures and not any(line.checks_failed for line in self.lines.values())
-
-
-def plan(store: Store, specs: Mapping[str, dg.AssetSpec], selected: Iterable[str]) -> list[Wave]:
+def plan(
+    store: Store,
+    specs: Mapping[str, dg.AssetSpec],
+    selected: Iterable[str],
+    together: Mapping[str, Iterable[str]],
+    checks: Mapping[str, Iterable[str]],
+) -> list[Wave]:
     """Decide which assets may have to be made, and in which runs.
 
-    An asset is planned when it is not current, or when something before it is planned; whether
-    the latter changes anything is found out when its turn comes.
+    An asset is planned when it or one of those made `together` with it is not current or did not pass its
+    checks, or when something before it is planned; whether that changes anything is found out when its turn comes.
     """
     wanted = set(selected)
     keys = [d.name for d in dumps(store)]
     levels: dict[str, int] = {}
     stale: dict[tuple[str, str | None], bool] = {}
     for name, spec in specs.items():  # in topological order
-        recipe = recipe_of(spec)
-        parents = [p for p in recipe.inputs if p in specs]
+        parents = [p for p in recipe_of(spec).inputs if p in specs]
         partitioned = _partitioned(spec)
         levels[name] = max(
             (levels[p] + (_partitioned(specs[p]) != partitioned) for p in parents),
@@ -86,7 +67,13 @@ def plan(store: Store, specs: Mapping[str, dg.AssetSpec], selected: Iterable[str
                 for p in parents
                 for k in ([key] if partitioned and _partitioned(specs[p]) else [*keys, None])
             )
-            stale[name, key] = name in wanted and (before or not is_current(store, recipe, key))
+            stale[name, key] = name in wanted and (
+                before
+                or not all(
+                    is_current(store, recipe_of(specs[n]), key) and store.is_checked(n, key, checks[n])
+                    for n in together[name]
+                )
+            )
     waves = []
     for level in range(max(levels.values(), default=-1) + 1):
         for key in [None, *keys]:
@@ -128,13 +115,13 @@ def run(
     specs = ordered_specs(definitions)
     selected = set(specs)
     if selection:
-        resolved = dg.AssetSelection.from_string(selection).resolve(definitions.resolve_asset_graph())
-        selected = {key.path[-1] for key in resolved}
+        selected = select(definitions, selection)
     summary = Summary({name: Line(name) for name in specs if name in selected}, [])
     with alone(store):
         store.sweep()
         instance.add_dynamic_partitions(repo_dumps.name or "", [d.name for d in dumps(store)])
-        waves = plan(store, specs, selected)
+        checks = checks_of(definitions, specs)
+        waves = plan(store, specs, selected, {name: made_together(definitions, [name]) for name in specs}, checks)
         total = sum(len(w.assets) for w in waves)
         log(f"{total} of {_size(store, specs, selected)} assets and partitions may have changed")
         job = definitions.resolve_implicit_global_asset_job_def()
@@ -142,8 +129,12 @@ def run(
         for wave in waves:
             names = [n for n in wave.assets if n not in lost]
             if names:
-                failed = _materialize(job, instance, wave.partition, names, summary, log, (done, total))
-                lost |= _after(specs, failed) if wave.partition is None else set()
+                watcher = Watcher(summary, wave.partition, log, done, total, str(store.root))
+                failed = _materialize(job, instance, wave.partition, names, watcher)
+                for name in set(names) - failed:
+                    if all((name, check) in watcher.passed for check in checks[name]):
+                        store.mark_checked(name, wave.partition, checks[name])
+                lost |= _lost(specs, failed, watcher)
             done += len(wave.assets)
         for name in sorted(lost):
             if summary.lines.get(name) and summary.lines[name].status == "current":
@@ -155,16 +146,9 @@ def run(
 
 
 def _materialize(
-    job: dg.JobDefinition,
-    instance: dg.DagsterInstance,
-    partition: str | None,
-    names: Sequence[str],
-    summary: Summary,
-    log: Log,
-    progress: tuple[int, int],
+    job: dg.JobDefinition, instance: dg.DagsterInstance, partition: str | None, names: Sequence[str], watcher: Watcher
 ) -> set[str]:
     """Run one wave; returns the assets that failed or were skipped because of one."""
-    watcher = _Watcher(summary, partition, log, *progress)
     run_id = str(uuid.uuid4())
     instance.add_event_listener(run_id, watcher.take)
     result = job.execute_in_process(
@@ -172,83 +156,27 @@ def _materialize(
         partition_key=partition,
         instance=instance,
         run_id=run_id,
+        run_config=QUIET,
         tags={SKIP_TAG: "1"},
         raise_on_error=False,
     )
+    lines = watcher.summary.lines
     made = {key.path[-1] for e in result.get_asset_materialization_events() if (key := e.asset_key) is not None}
     for name in names:
-        if name not in made and name in summary.lines:
-            summary.lines[name].status = "failed" if name in watcher.failed else "not made"
-    return set(names) - made | {n for n in names if summary.lines[n].checks_failed}
+        if name not in made and lines[name].status != "failed":
+            lines[name].status = "failed" if name in watcher.failed else "not made"
+    return set(names) - made | watcher.blocked & set(names)
 
 
-class _Watcher:
-    """Turns the event log of a run into lines for the terminal and numbers for the summary."""
+def _lost(specs: Mapping[str, dg.AssetSpec], failed: set[str], watcher: Watcher) -> set[str]:
+    """What later waves cannot make after this one.
 
-    def __init__(self, summary: Summary, partition: str | None, log: Log, done: int, total: int) -> None:
-        self.summary, self.partition, self.log = summary, partition, log
-        self.done, self.total = done, total
-        self.failed: set[str] = set()
-        self._starts: dict[str, float] = {}
-
-    def take(self, entry: dg.EventLogEntry) -> None:
-        """Called by the instance with each event as it is stored."""
-        if not entry.is_dagster_event:
-            return
-        event, at = entry.get_dagster_event(), entry.timestamp
-        step = event.step_key or ""
-        kind = event.event_type_value
-        where = f" [{self.partition}]" if self.partition else ""
-        if kind == "STEP_START":
-            self._starts[step] = at
-            if step in self.summary.lines:
-                self.log(f"{self.done:3d}/{self.total} {step}{where} ...")
-        elif kind == "ASSET_MATERIALIZATION":
-            self._made(event, at)
-        elif kind == "ASSET_CHECK_EVALUATION":
-            self._checked(event.asset_check_evaluation_data)
-        elif kind == "STEP_FAILURE":
-            self._broke(step, event, where)
-
-    def _made(self, event: dg.DagsterEvent, at: float) -> None:
-        line = self.summary.lines.get(event.asset_key.path[-1]) if event.asset_key else None
-        if line is None:
-            return
-        self.done += 1
-        data = event.step_materialization_data.materialization
-        kept = "cpp_pipeline/kept" in data.metadata
-        if not kept:
-            line.status = "made"
-            line.seconds += at - self._starts.get(event.step_key or "", at)
-            # A step with several tables counts once.
-            self._starts[event.step_key or ""] = at
-        elif line.status != "made":
-            line.status = "kept"
-
-    def _checked(self, evaluation: dg.AssetCheckEvaluation) -> None:
-        line = self.summary.lines.get(evaluation.asset_key.path[-1])
-        if line is None:
-            return
-        name = f"{evaluation.asset_key.path[-1]}:{evaluation.check_name}"
-        if evaluation.passed:
-            line.checks_passed += 1
-        elif evaluation.severity == dg.AssetCheckSeverity.WARN:
-            line.warnings.append(name)
-        else:
-            line.checks_failed.append(name)
-            shown = {k: getattr(v, "value", v) for k, v in evaluation.metadata.items()}
-            self.log(f"CHECK FAILED {name} {shown}")
-
-    def _broke(self, step: str, event: dg.DagsterEvent, where: str) -> None:
-        error = event.step_failure_data.error
-        while error is not None and error.cause is not None:
-            error = error.cause
-        words = (error.message if error else "no message").strip()
-        if "blocking" in words.lower() and step not in self.summary.lines:
-            return
-        self.failed.add(step)
-        self.summary.failures.append(f"{step}{where}: {words}")
-        self.log(f"FAILED {step}{where}: {words}")
+    A dump that could not be read is missing in the joined tables; one whose table did not pass its checks lies
+    there, so that nothing joined may be made from that table.
+    """
+    if watcher.partition is None:
+        return _after(specs, failed)
+    return {name for name in _after(specs, watcher.blocked) if not _partitioned(specs[name])}
 
 
 def _after(specs: Mapping[str, dg.AssetSpec], failed: set[str]) -> set[str]:

@@ -42,7 +42,7 @@ class Settings:
             raw = env.get(name)
             if raw is None or raw == "":
                 continue
-            kind = type(f.default)
+            kind: type = type(f.default)
             if kind is bool:
                 if raw.lower() not in ("0", "1", "true", "false"):
                     raise ValueError(f"{name}={raw!r}: use 1 or 0")

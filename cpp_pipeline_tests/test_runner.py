@@ -155,3 +155,30 @@ def test_a_selection_leaves_the_rest(world: World) -> None:
 def test_two_runs_on_one_root_do_not_mix(world: World) -> None:
     with runner.alone(world.store), pytest.raises(RuntimeError, match="another run is working"):
         world.run()
+
+
+def test_a_blocking_check_that_failed_still_stops_the_next_run(world: World) -> None:
+    world.dump("one", "bad")
+    world.run()
+    again = world.run()
+    assert not again.success
+    assert again.lines["cmake_packages"].checks_failed == ["cmake_packages:no_bad_package"]
+    assert world.store.provenance("base_checkpoint") is None
+
+
+def test_a_bare_name_in_a_selection_takes_everything_before_it(world: World) -> None:
+    world.dump("one", "a")
+    assert set(world.run("+base_checkpoint").lines) == {"repo_dump", "cmake_packages", "base_checkpoint"}
+    with pytest.raises(ValueError, match="of no asset"):
+        world.run("+no_such_asset")
+
+
+def test_a_table_that_was_never_made_is_not_read_as_an_empty_one(world: World) -> None:
+    store = ParquetIOManager(root=str(world.root))
+    context = dg.build_input_context(
+        partition_key="one",
+        asset_key=dg.AssetKey("repo_dump"),
+        asset_partitions_def=dg.StaticPartitionsDefinition(["one"]),
+    )
+    with pytest.raises(FileNotFoundError, match="repo_dump of dump one has not been made"):
+        store.load_input(context)

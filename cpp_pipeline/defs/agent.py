@@ -15,7 +15,7 @@ _ROUTER_ROWS = 40 * PRESET.cmake_train
     "router_sft",
     group="agent",
     kinds={"polars"},
-    code=["agent/router_data.py", "agent/functiongemma.py", "agent/tools.py"],
+    code=["agent/router_data.py", "agent/router_phrases.py", "agent/functiongemma.py", "agent/tools.py"],
     config={"rows": _ROUTER_ROWS, "seed": SETTINGS.seed},
     plots={"router_sft": "tool"},
 )
@@ -27,7 +27,7 @@ def router_sft(context: dg.AssetExecutionContext) -> pl.LazyFrame:
     "agent_problems",
     group="agent",
     kinds={"polars"},
-    code=["agent/problems.py"],
+    code=["agent/problems.py", "agent/inputs.py", "agent/tools.py", "problems/tests.py"],
     config={"n": PRESET.agent_problems, "seed": SETTINGS.seed},
     plots={"agent_problems": "tool"},
 )

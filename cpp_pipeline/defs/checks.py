@@ -90,7 +90,9 @@ row_checks = [
         "pass_k_sft",
         "all_solutions_pass",
         "Every solution that is learned from passed all its tests.",
-        lambda f: f.filter(pl.col("solutions").list.eval(pl.element().struct.field("score") < 1).list.any()),
+        lambda f: f.filter(
+            pl.col("solutions").list.eval(pl.element().struct.field("score").ne_missing(1.0)).list.any()
+        ),
     ),
     _rows(
         "docstring_pairs",
@@ -174,11 +176,14 @@ def _trained(name: str) -> dg.AssetChecksDefinition:
         description="Every logged number is finite and the stage ran to its last step.",
     )
     def training_is_sound(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        folder = context.resources.storage.store.local_folder("checkpoints", name)
+        store = context.resources.storage.store
+        folder = store.local_folder("checkpoints", name)
+        wanted = store.result("checkpoints", name)["steps"]
         steps = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
         bad = [s for s in steps if any(isinstance(v, float) and not math.isfinite(v) for v in s.values())]
         return dg.AssetCheckResult(
-            passed=bool(steps) and not bad, metadata={"steps_logged": len(steps), "not_finite": len(bad)}
+            passed=0 < len(steps) == wanted and not bad,
+            metadata={"steps_logged": len(steps), "steps": wanted, "not_finite": len(bad)},
         )
 
     return training_is_sound

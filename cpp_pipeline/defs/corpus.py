@@ -82,7 +82,7 @@ def pretraining_corpus(context: dg.AssetExecutionContext, work: Path) -> dict[st
     group="corpus",
     kinds={"polars"},
     code=["corpus/sft.py"],
-    config=_SEED,
+    config={"problems": PRESET.sft_problems, **_SEED},
     plots={"docstring_sft": "licence"},
 )
 def docstring_sft(
@@ -104,7 +104,12 @@ def pass_k_sft(
     group="corpus",
     kinds={"polars"},
     code=["corpus/sft.py", "corpus/formats.py"],
-    config={"problems": PRESET.sft_problems, "docstring_weight": PRESET.docstring_weight, **_SEED},
+    config={
+        "problems": PRESET.sft_problems,
+        "docstring_weight": PRESET.docstring_weight,
+        "row": min(PRESET.seq_tokens, PRESET.shape.context),
+        **_SEED,
+    },
     plots={"combined_sft": "source"},
 )
 def combined_sft(

@@ -1,5 +1,6 @@
 """Models: every checkpoint, each made by one command of `training/` through the launcher."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from cpp_pipeline.storage.assets import folder_asset
 from cpp_pipeline.storage.store import scratch_file
 from cpp_pipeline.training.curves import loss_curve
 
-_COMMON = ["training/common.py", "training/data.py", "models"]
+_COMMON = ["models"]
 _LAUNCH = frozenset({"launcher"})
+Decorator = Callable[[Callable[..., Any]], dg.AssetsDefinition]
 
 
 def _train(
@@ -27,21 +29,23 @@ def _train(
 
 
 def _checkpoint(context: dg.AssetExecutionContext, name: str) -> Path:
-    return context.resources.storage.store.local_folder("checkpoints", name)
+    return Path(context.resources.storage.store.local_folder("checkpoints", name))
 
 
 def _table(context: dg.AssetExecutionContext, name: str) -> Path:
-    return context.resources.storage.store.local_table(name)
+    return Path(context.resources.storage.store.local_table(name))
 
 
-def _model(name: str, *, deps: list[str], code: str, description: str, sandbox: bool = False, **config: Any) -> Any:
+def _model(
+    name: str, *, deps: list[str], code: str, description: str, sandbox: bool = False, **config: Any
+) -> Decorator:
     return folder_asset(
         name,
         kind="checkpoints",
         group="models",
         kinds={"pytorch", "huggingface"},
         deps=deps,
-        code=[*_COMMON, code],
+        code=[*_COMMON, code, *(["sandbox"] if sandbox else [])],
         config={"preset": PRESET.name, "seed": SETTINGS.seed, **config},
         description=description,
         resources=_LAUNCH | ({"sandbox"} if sandbox else set()),
@@ -110,7 +114,7 @@ def sft_control_checkpoint(context: dg.AssetExecutionContext, work: Path) -> dic
 @_model(
     "preference_checkpoint",
     deps=["sft_checkpoint", "preference_pairs", "near_misses", "train_problems"],
-    code="training",
+    code="training/preference.py",
     description="DPO on `preference_pairs` and `near_misses`; an optional start for GSPO, not used by default.",
     steps=PRESET.preference_steps,
 )
@@ -132,7 +136,7 @@ def preference_checkpoint(context: dg.AssetExecutionContext, work: Path) -> dict
 @_model(
     "gspo_checkpoint",
     deps=["sft_checkpoint", "gspo_prompts", "sandbox_canaries"],
-    code="training",
+    code="training/gspo.py",
     description="Group sequence policy optimization with verdicts of the sandbox as reward.",
     sandbox=True,
     generations=PRESET.gspo_generations,

@@ -45,7 +45,7 @@ def diff_sft(context: dg.AssetExecutionContext, commits: pl.LazyFrame) -> tuple[
     group="pairs",
     kinds={"cmake", "polars"},
     code=["extract"],
-    description="First version: what the dumps themselves say; a shipped table comes with the CMake specialist.",
+    description="Packages and targets as the dumps themselves name them; no table is shipped with the project.",
 )
 def cmake_packages(context: dg.AssetExecutionContext, clean_files: pl.LazyFrame) -> pl.LazyFrame:
     return packages(clean_files)
@@ -59,7 +59,7 @@ def cmake_packages(context: dg.AssetExecutionContext, clean_files: pl.LazyFrame)
     code=["extract", "sandbox"],
     deps=["sandbox_canaries"],
     resources=frozenset({"sandbox"}),
-    description="First version: one instruction a file; packages known from the same dump are stubbed.",
+    description="One instruction a file; packages that the file links are stubbed, so nothing is built.",
     plots={"cmake_sft": "stage"},
 )
 def cmake_sft(context: dg.AssetExecutionContext, clean_files: pl.LazyFrame) -> tuple[pl.LazyFrame, pl.LazyFrame]:

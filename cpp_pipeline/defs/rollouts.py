@@ -83,7 +83,7 @@ def preference_pairs(
     "gspo_prompts",
     group="rollouts",
     kinds={"polars"},
-    code=["rollouts/prompts.py"],
+    code=["rollouts/prompts.py", "rollouts/passk.py"],
     config={"limit": PRESET.train_problems, "seed": SETTINGS.seed},
     plots={"gspo_prompts": "pass_rate"},
 )

@@ -9,8 +9,10 @@ from functools import cache
 
 import dagster as dg
 
-from cpp_pipeline.sandbox.client import SandboxClient
+from cpp_pipeline.sandbox.client import SandboxClient, SandboxUnavailable
 from cpp_pipeline.sandbox.local import local_controller
+
+_REMEDY = "`cpp-pipeline doctor` says what this machine lacks; SANDBOX_URL may name a controller elsewhere."
 
 
 @cache
@@ -30,8 +32,17 @@ class SandboxResource(dg.ConfigurableResource[None]):
     workers: int = 0
 
     def address(self) -> str:
-        """The controller's URL; starts the local one when none is set."""
-        return self.url or _own_controller(self.workers)
+        """The controller's URL; starts the local one when none is set.
+
+        Raises
+        ------
+        SandboxUnavailable
+            This machine cannot isolate or compile; says why and what to do.
+        """
+        try:
+            return self.url or _own_controller(self.workers)
+        except SandboxUnavailable as error:
+            raise SandboxUnavailable(f"{error}\n  {_REMEDY}") from error
 
     @contextmanager
     def client(self) -> Iterator[SandboxClient]:

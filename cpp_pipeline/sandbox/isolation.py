@@ -170,17 +170,21 @@ class Bubblewrap:
         with self._lock:
             if self._closed:
                 raise IsolationError("the sandbox is shutting down")
-            process: subprocess.Popen[bytes] = subprocess.Popen(
-                argv,
-                stdin=stdin,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                pass_fds=(status_fd, filter_fd),
-                env={},
-                start_new_session=True,
-                cwd="/",
-                **identity,  # type: ignore[call-overload]
-            )
+            try:
+                process: subprocess.Popen[bytes] = subprocess.Popen(
+                    argv,
+                    stdin=stdin,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    pass_fds=(status_fd, filter_fd),
+                    env={},
+                    start_new_session=True,
+                    cwd="/",
+                    **identity,  # type: ignore[call-overload]
+                )
+            except OSError as error:
+                user = f" as uid {NOBODY}" if self.drop_root else ""
+                raise IsolationError(f"bubblewrap cannot be started{user}: {error}") from error
             self._running.add(process)
         return process
 

@@ -22,11 +22,12 @@ import dagster as dg
 import polars as pl
 
 from cpp_pipeline.schemas import TABLES
-from cpp_pipeline.storage.currency import digest, inputs_digest, is_current, source_version, stamp
-from cpp_pipeline.storage.io_manager import DATA_VERSION, KEPT, ROWS
+from cpp_pipeline.storage.code_version import code_version
+from cpp_pipeline.storage.currency import digest, inputs_digest, is_current, stamp
+from cpp_pipeline.storage.io_manager import DATA_VERSION, INPUTS, KEPT, ROWS
 from cpp_pipeline.storage.metadata import column_plot, column_schema, preview
 from cpp_pipeline.storage.recipes import CONFIG, recipe_of
-from cpp_pipeline.storage.store import ROW_GROUP_ROWS, Store, content_version, scratch_file
+from cpp_pipeline.storage.store import Store, content_version, spooled
 
 OWNERS = {
     "ingest": "team:data",
@@ -42,6 +43,8 @@ OWNERS = {
 }
 SKIP_TAG = "cpp_pipeline/skip_current"
 """Run tag: an asset that is current when its turn comes keeps its data."""
+
+_TIMED = ("result.json", "timing.jsonl", "rollout_timing.jsonl")
 
 repo_dumps = dg.DynamicPartitionsDefinition(name="repo_dumps")
 """One partition a repository dump."""
@@ -94,7 +97,7 @@ def table_asset(
                 group_name=group,
                 kinds=kinds | {"parquet"},
                 owners=[OWNERS[group]],
-                code_version=source_version(code, TABLES[name].digest + inspect.getsource(function)),
+                code_version=code_version(code, function, TABLES[name].digest),
                 dagster_type=dg.Any,
                 metadata={
                     CONFIG: digest(config or {}),
@@ -119,10 +122,12 @@ def table_asset(
                 context.log.info(f"{names[0]} is current; kept")
                 yield from kept
                 return
+            before = _inputs_before(context, names)
             made = function(context, **inputs)
             frames = made if isinstance(made, tuple) else (made,)
             for name, frame in zip(names, frames, strict=True):
-                yield _spooled(context, name, frame, plots.get(name))
+                yield _described(context, name, frame, before[name], plots.get(name))
+            context.resources.storage.store.end_work(names[0])
 
         return compute
 
@@ -156,7 +161,7 @@ def folder_asset(
             kinds=kinds,
             owners=[OWNERS[group]],
             description=description,
-            code_version=source_version(code, inspect.getsource(function)),
+            code_version=code_version(code, function),
             metadata={CONFIG: digest(config or {}), "config": dict(config or {})},
             required_resource_keys={"storage", *resources},
         )
@@ -169,12 +174,12 @@ def folder_asset(
                 found = store.provenance(name)
                 assert found is not None
                 return dg.MaterializeResult(data_version=dg.DataVersion(found.data_version), metadata={KEPT: True})
-            identity = digest([inputs_digest(store, recipe, None), recipe.code_version, recipe.config_digest])
-            work = store.work(name, identity)
+            inputs = inputs_digest(store, recipe, None)
+            work = store.work(name, digest([inputs, recipe.code_version, recipe.config_digest]))
             metadata: Mapping[str, Any] = function(context, work) or {}
             manifest = _manifest(work, name)
             version = str(manifest.get("weights_sha256") or manifest["data_sha256"])[:32]
-            target = store.publish(kind, work, stamp(store, recipe, None, version, None))
+            target = store.publish(kind, work, stamp(recipe, None, inputs, version, None))
             return dg.MaterializeResult(
                 data_version=dg.DataVersion(version),
                 metadata={"path": dg.MetadataValue.path(str(target)), **_numbers(manifest), **metadata},
@@ -196,11 +201,14 @@ def work_folder(context: dg.AssetExecutionContext) -> Path:
 def write_result(work: Path, stage: str, facts: Mapping[str, Any]) -> None:
     """Commit a folder that this process filled: hash its files, then write `result.json`.
 
-    The `result.json` of a command that worked below is left out of the hash: it tells how long that took.
+    Files in which a command tells how long it took are left out of the hash: they differ between equal runs.
     """
     hashed = hashlib.sha256()
-    for path in sorted(p for p in work.rglob("*") if p.is_file() and p.name != "result.json"):
-        hashed.update(path.relative_to(work).as_posix().encode() + b"\0" + path.read_bytes())
+    for path in sorted(p for p in work.rglob("*") if p.is_file() and p.name not in _TIMED):
+        if "shards" not in path.relative_to(work).parts[:-1]:
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+            hashed.update(f"{path.relative_to(work).as_posix()}\0{content}\n".encode())
     partial = work / ".result.json.tmp"
     partial.write_text(
         json.dumps({"stage": stage, "data_sha256": hashed.hexdigest(), "metrics": dict(facts)}, indent=1)
@@ -246,29 +254,36 @@ def _kept(context: dg.AssetExecutionContext, names: Sequence[str]) -> list[dg.Ou
     return outputs
 
 
-def _spooled(
-    context: dg.AssetExecutionContext, name: str, frame: pl.LazyFrame, plot: str | None
+def _inputs_before(context: dg.AssetExecutionContext, names: Sequence[str]) -> dict[str, str]:
+    """Digest of each table's inputs, taken before the work begins."""
+    store: Store = context.resources.storage.store
+    partition = context.partition_key if context.has_partition_key else None
+    specs = {spec.key.path[-1]: spec for spec in context.assets_def.specs}
+    return {name: inputs_digest(store, recipe_of(specs[name]), partition) for name in names}
+
+
+def _described(
+    context: dg.AssetExecutionContext, name: str, frame: pl.LazyFrame, inputs: str, plot: str | None
 ) -> dg.Output[pl.LazyFrame]:
     """Hold a frame to its schema, write it to scratch once, and describe it.
 
     The function's work happens here, once: what follows reads the spooled file.
     """
-    path = scratch_file()
-    TABLES[name].conform(frame).sink_parquet(path, row_group_size=ROW_GROUP_ROWS)
-    spooled = pl.scan_parquet(path)
-    rows = int(spooled.select(pl.len()).collect().item())
+    spool, path = spooled(TABLES[name].conform(frame))
+    rows = int(spool.select(pl.len()).collect().item())
     version = content_version(path)
     metadata: dict[str, Any] = {
         DATA_VERSION: version,
         ROWS: rows,
-        "preview": dg.MetadataValue.md(preview(spooled)),
+        INPUTS: inputs,
+        "preview": dg.MetadataValue.md(preview(spool)),
         **_row_count(context.partition_key if context.has_partition_key else None, rows),
     }
     if plot is None and name.endswith("_quarantine"):
         plot = "reason"
     if plot and rows:
-        metadata["plot"] = dg.MetadataValue.md(column_plot(spooled, plot, f"{name} by {plot}"))
-    return dg.Output(spooled, name, metadata, dg.DataVersion(version))
+        metadata["plot"] = dg.MetadataValue.md(column_plot(spool, plot, f"{name} by {plot}"))
+    return dg.Output(spool, name, metadata, dg.DataVersion(version))
 
 
 def _row_count(partition: str | None, rows: int) -> dict[str, int]:

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import platform
+import shutil
+import subprocess
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cache
 
 from cpp_pipeline.schemas import TABLES
+from cpp_pipeline.settings import Settings
 from cpp_pipeline.storage.dumps import dump, fingerprint, problem_sets
 from cpp_pipeline.storage.store import Provenance, Store
-
-PACKAGE = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
@@ -33,20 +34,6 @@ class Recipe:
 def digest(value: object) -> str:
     """Hash of a JSON value."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:32]
-
-
-def source_version(parts: Sequence[str], extra: str = "") -> str:
-    """Hash of the source files of rooms or modules (`extract`, `curate/tokens.py`)."""
-    hashed = hashlib.sha256(extra.encode())
-    for part in sorted(parts):
-        path = PACKAGE / part
-        if not path.exists():
-            raise FileNotFoundError(f"{path}: an asset names code that does not exist")
-        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-        for file in files:
-            if "__pycache__" not in file.parts:
-                hashed.update(file.relative_to(PACKAGE).as_posix().encode() + b"\0" + file.read_bytes())
-    return hashed.hexdigest()[:16]
 
 
 def inputs_digest(store: Store, recipe: Recipe, partition: str | None) -> str:
@@ -74,23 +61,43 @@ def is_current(store: Store, recipe: Recipe, partition: str | None) -> bool:
     )
 
 
-def stamp(store: Store, recipe: Recipe, partition: str | None, data_version: str, rows: int | None) -> Provenance:
-    """Provenance of an asset that is being written now."""
+def stamp(recipe: Recipe, partition: str | None, inputs: str, data_version: str, rows: int | None) -> Provenance:
+    """Provenance of an asset that was made from inputs with the given digest.
+
+    The digest has to be taken before the asset is made: an input that changes meanwhile makes it stale.
+    """
     return Provenance(
         recipe.asset,
         partition,
         recipe.code_version,
         recipe.config_digest,
-        inputs_digest(store, recipe, partition),
+        inputs,
         data_version,
         rows,
     )
 
 
 def _outside(store: Store, asset: str, partition: str | None) -> str:
-    """Version of what an asset reads outside the graph: the dump itself, the user's problem sets."""
+    """Version of what an asset depends on outside the graph: dump, problem sets, the judging machine."""
+    if asset == "sandbox_canaries":
+        return digest(judging_machine())
     if asset == "repo_dump" and partition is not None:
         return fingerprint(dump(store, partition).path)
     if asset.startswith("eval_problems"):
         return digest([(p.name, hashlib.sha256(p.read_bytes()).hexdigest()) for p in problem_sets(store)])
     return ""
+
+
+@cache
+def judging_machine() -> tuple[str, ...]:
+    """What verdicts depend on beside our code: controller or host, kernel, compiler, isolation."""
+    url = Settings.from_env().sandbox_url
+    if url:
+        return (url,)
+    return (platform.node(), platform.release(), _first_line("g++", "--version"), _first_line("bwrap", "--version"))
+
+
+def _first_line(*command: str) -> str:
+    if shutil.which(command[0]) is None:
+        return "none"
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30).stdout.partition("\n")[0]

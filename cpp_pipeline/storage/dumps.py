@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
+import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cpp_pipeline.dumps.registry import check_name, detect_kind
 from cpp_pipeline.schemas import TABLES
-from cpp_pipeline.storage.store import Store
+from cpp_pipeline.storage.store import Store, scratch_folder
 
 
 @dataclass(frozen=True)
@@ -26,25 +27,60 @@ class Dump:
     kind: str
 
 
-def add_dump(store: Store, path: Path, name: str) -> Dump:
-    """Register a dump; the data stay where they are.
+def check_dump(store: Store, path: Path, name: str) -> Dump:
+    """The dump that `add_dump` would register; nothing is written.
 
     Raises
     ------
     ValueError
-        The name is not allowed, or taken by another path.
+        The name is not allowed or taken by another path, or the storage root lies inside the dump.
     FileNotFoundError
         Nothing lies at `path`.
     """
     check_name(name)
-    dump = Dump(name, str(path.expanduser().resolve()), detect_kind(path))
+    path = path.expanduser()
+    dump = Dump(name, str(path.resolve()), detect_kind(path))
+    if store.is_local and Path(str(store.root)).resolve().is_relative_to(dump.path):
+        raise ValueError(
+            f"the storage root {store.root} lies inside the dump {dump.path}, which would then hold its own "
+            "tables; choose a --root outside of it"
+        )
     for known in dumps(store):
         if known.name == name and known.path != dump.path:
-            raise ValueError(f"dump {name} is already registered for {known.path}; remove it or use another name")
-    target = store.root / "dumps" / f"{name}.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(asdict(dump)))
+            raise ValueError(
+                f"{dump.path}: dump {name} is already registered for {known.path}; take that away "
+                f"(`cpp-pipeline dumps remove {name}`) or give this one another name "
+                f"(`cpp-pipeline dumps add {dump.path} --name NAME`)"
+            )
     return dump
+
+
+def add_dump(store: Store, path: Path, name: str) -> Dump:
+    """Register a dump; the data stay where they are. Raises as `check_dump` does."""
+    dump = check_dump(store, path, name)
+    store.write_text(f"dumps/{name}.json", json.dumps(asdict(dump)))
+    return dump
+
+
+def named(store: Store, paths: Sequence[Path]) -> list[tuple[str, Path]]:
+    """Names for dumps that were given by path alone: the known name, else one made of the last part of the path.
+
+    Raises
+    ------
+    ValueError
+        Two of them would get the same name.
+    """
+    known = {d.path: d.name for d in dumps(store)}
+    found: dict[str, str] = {}
+    for path in dict.fromkeys(str(p.expanduser().resolve()) for p in paths):
+        name = known.get(path) or re.sub(r"[^A-Za-z0-9._-]+", "-", Path(path).name).strip("-._")[:100] or "dump"
+        if name in found:
+            raise ValueError(
+                f"{found[name]} and {path} would both be dump {name!r}; name one of them first: "
+                f"`cpp-pipeline dumps add {path} --name NAME`"
+            )
+        found[name] = path
+    return [(name, Path(path)) for name, path in found.items()]
 
 
 def dumps(store: Store) -> list[Dump]:
@@ -78,8 +114,12 @@ def fingerprint(path: str) -> str:
     digest = hashlib.sha256()
     entries = [path] if Path(path).is_file() else _walk(path)
     for entry in entries:
-        stat = os.lstat(entry)
-        digest.update(f"{os.path.relpath(entry, path)}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+        try:
+            stat = os.lstat(entry)
+        except FileNotFoundError:  # taken away since it was listed
+            continue
+        place = os.fsencode(os.path.relpath(entry, path))
+        digest.update(place + f"\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:32]
 
 
@@ -91,15 +131,20 @@ def add_problems(store: Store, path: Path) -> Path:
     """Copy a problem set (own format or HumanEval-X JSONL) below the root for `eval_problems`."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not a file; give a JSONL problem set")
-    folder = Path(str(store.root)) / "problems"
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{path.name}.tmp"
-    shutil.copyfile(path, partial)
-    os.replace(partial, folder / path.name)
-    return folder / path.name
+    store.write_text(f"problems/{path.name}", path.read_text(encoding="utf-8"))
+    return path
 
 
 def problem_sets(store: Store) -> list[Path]:
-    """The user's problem sets, by name."""
-    folder = Path(str(store.root)) / "problems"
-    return sorted(p for p in folder.glob("*.jsonl")) if folder.exists() else []
+    """The user's problem sets by name, as local files."""
+    folder = store.root / "problems"
+    if not folder.exists():
+        return []
+    found = sorted((p for p in folder.iterdir() if p.name.endswith(".jsonl")), key=lambda p: p.name)
+    if store.is_local:
+        return [Path(str(p)) for p in found]
+    copies = scratch_folder() / "problems"
+    copies.mkdir(exist_ok=True)
+    for path in found:
+        (copies / path.name).write_bytes(path.read_bytes())
+    return [copies / p.name for p in found]

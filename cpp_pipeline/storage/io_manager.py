@@ -10,11 +10,12 @@ import polars as pl
 from cpp_pipeline.schemas import TABLES
 from cpp_pipeline.storage.currency import stamp
 from cpp_pipeline.storage.recipes import recipe_of
-from cpp_pipeline.storage.store import Store
+from cpp_pipeline.storage.store import Store, release_spool
 
 DATA_VERSION = "cpp_pipeline/data_version"
 ROWS = "cpp_pipeline/rows"
 KEPT = "cpp_pipeline/kept"
+INPUTS = "cpp_pipeline/inputs_digest"
 
 
 class ParquetIOManager(dg.ConfigurableIOManager):
@@ -35,10 +36,9 @@ class ParquetIOManager(dg.ConfigurableIOManager):
         store = Store(self.root)
         path = store.table_path(asset, partition)
         if not _value(facts.get(KEPT)):
-            provenance = stamp(
-                store, recipe_of(spec), partition, str(_value(facts[DATA_VERSION])), int(_value(facts[ROWS]))
-            )
-            path = store.write_table(obj, provenance)
+            inputs, version = str(_value(facts[INPUTS])), str(_value(facts[DATA_VERSION]))
+            path = store.write_table(obj, stamp(recipe_of(spec), partition, inputs, version, int(_value(facts[ROWS]))))
+            release_spool(obj)
         context.add_output_metadata({"path": dg.MetadataValue.path(str(path)), "size_bytes": path.stat().st_size})
 
     def load_input(self, context: dg.InputContext) -> pl.LazyFrame:
@@ -46,13 +46,21 @@ class ParquetIOManager(dg.ConfigurableIOManager):
         asset = context.asset_key.path[-1]
         store = Store(self.root)
         if not TABLES[asset].partitioned:
+            if not store.table_path(asset).exists():
+                raise FileNotFoundError(_not_made(asset, asset))
             return store.scan(asset)
         wanted = list(context.asset_partition_keys) if context.has_asset_partitions else store.partitions(asset)
         there = set(store.partitions(asset))
         absent = [key for key in wanted if key not in there]
+        if absent and context.has_partition_key:
+            raise FileNotFoundError(_not_made(f"{asset} of dump {absent[0]}", asset))
         if absent:
             context.log.warning(f"{asset}: no data yet for {', '.join(absent)}; going on without")
         return store.scan(asset, sorted(key for key in wanted if key in there))
+
+
+def _not_made(what: str, asset: str) -> str:
+    return f"{what} has not been made: run --select '+{asset}' first, or the whole chain"
 
 
 def _value(metadata: object) -> Any:

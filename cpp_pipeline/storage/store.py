@@ -6,6 +6,7 @@ Belongs here: paths, atomic writes, footers. Does not belong here: what a table 
     <root>/tables/<asset>/<partition or all>.parquet   one file, put in place by one rename
     <root>/checkpoints|shards|reports/<asset>/         a folder; `result.json` is written last
     <root>/work/<asset>-<digest>/                      unfinished folders, resumed by their owner
+    <root>/checked/<asset>/<partition or all>.json     the data version that its checks let pass
     <root>/dumps/<name>.json, <root>/problems/*.jsonl  what the user registered
 """
 
@@ -18,7 +19,7 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -26,12 +27,14 @@ from typing import Any
 
 import polars as pl
 import pyarrow.parquet as pq
+from pyarrow import ArrowException
 from upath import UPath
 
 from cpp_pipeline.schemas import TABLES
 
 ROW_GROUP_ROWS = 50_000
 FOOTER_KEY = "cpp_pipeline"
+_SPOOLED: dict[int, tuple[pl.LazyFrame, Path]] = {}
 RESULT = "result.json"
 KINDS = ("checkpoints", "shards", "reports")
 
@@ -62,6 +65,21 @@ def scratch_file(suffix: str = ".parquet") -> Path:
     return scratch_folder() / f"{uuid.uuid4().hex}{suffix}"
 
 
+def spooled(frame: pl.LazyFrame) -> tuple[pl.LazyFrame, Path]:
+    """Do a frame's work once, into a scratch file, and scan that."""
+    path = scratch_file()
+    frame.sink_parquet(path, row_group_size=ROW_GROUP_ROWS)
+    scan = pl.scan_parquet(path)
+    _SPOOLED[id(scan)] = (scan, path)
+    return scan, path
+
+
+def release_spool(frame: pl.LazyFrame) -> None:
+    """Give a spooled frame's disk space back, once it lies in its table."""
+    if id(frame) in _SPOOLED:
+        _SPOOLED.pop(id(frame))[1].unlink(missing_ok=True)
+
+
 def content_version(parquet: Path) -> str:
     """Hash the rows of a parquet file: equal rows in equal order give an equal version."""
     digest = hashlib.sha256()
@@ -79,6 +97,20 @@ class Store:
     def __init__(self, root: str) -> None:
         self.root = UPath(root)
         self.is_local = "://" not in root or root.startswith("file://")
+
+    def write_text(self, place: str, text: str) -> None:
+        """Put a small file in place, whole or not at all."""
+        target = self.root / place
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not self.is_local:
+            target.write_text(text)
+            return
+        partial = Path(str(target.parent)) / f".{target.name}.{uuid.uuid4().hex}.tmp"
+        try:
+            partial.write_text(text)
+            os.replace(partial, str(target))
+        finally:
+            partial.unlink(missing_ok=True)
 
     # -- tables -------------------------------------------------------------
 
@@ -150,6 +182,12 @@ class Store:
         folder.mkdir(exist_ok=True)
         return folder.absolute()
 
+    def end_work(self, asset: str) -> None:
+        """Remove the work folders of an asset whose result lies in its place."""
+        if self.is_local:
+            for folder in (Path(str(self.root)) / "work").glob(f"{asset}-*"):
+                shutil.rmtree(folder)
+
     def publish(self, kind: str, work: Path, provenance: Provenance) -> UPath:
         """Put a finished work folder in place; readers look for its `result.json`."""
         manifest = json.loads((work / RESULT).read_text())
@@ -202,21 +240,58 @@ class Store:
             path = self.table_path(asset, partition)
             if not path.exists():
                 return None
-            with path.open("rb") as file:
-                metadata = pq.read_metadata(file).metadata or {}
-            return Provenance(**json.loads(metadata[FOOTER_KEY.encode()]))
+            try:
+                with path.open("rb") as file:
+                    metadata = pq.read_metadata(file).metadata or {}
+                return Provenance(**json.loads(metadata[FOOTER_KEY.encode()]))
+            except (ArrowException, KeyError, TypeError) as error:
+                raise ValueError(f"{path} is no table of this project ({error}): delete it and run again") from error
         for kind in KINDS:
             manifest = self.result(kind, asset)
             if manifest is not None:
+                if "provenance" not in manifest:
+                    place = self.folder(kind, asset)
+                    raise ValueError(f"{place}/{RESULT} does not say what it was made from: delete {place}")
                 return Provenance(**manifest["provenance"])
         return None
 
+    def mark_checked(self, asset: str, partition: str | None, checks: Iterable[str]) -> None:
+        """Write down that these checks of the data that lie there now do not block."""
+        found = self.provenance(asset, partition)
+        if found is not None:
+            facts = {"data_version": found.data_version, "checks": sorted(checks)}
+            self.write_text(f"checked/{asset}/{partition or 'all'}.json", json.dumps(facts))
+
+    def is_checked(self, asset: str, partition: str | None, checks: Iterable[str]) -> bool:
+        """True when all these checks let the data pass that lie there now.
+
+        A run that was killed, or whose check failed, leaves data in place that nothing may be made from yet.
+        """
+        path = self.root / "checked" / asset / f"{partition or 'all'}.json"
+        found = self.provenance(asset, partition)
+        if found is None or not path.exists():
+            return False
+        facts = json.loads(path.read_text())
+        return bool(facts["data_version"] == found.data_version and set(checks) <= set(facts["checks"]))
+
     def sweep(self) -> int:
-        """Remove what killed writers left behind; call only while nothing else writes here."""
+        """Remove what killed writers left behind; call only while nothing else writes here.
+
+        A folder whose replacement did not arrive (`publish` was killed between its two renames) comes back.
+        """
         if not self.is_local:
             return 0
         root = Path(str(self.root))
-        left = [*root.glob("tables/*/.*.tmp"), *(p for k in KINDS for p in root.glob(f"{k}/.*.old"))]
+        for old in [p for k in KINDS for p in root.glob(f"{k}/.*.old")]:
+            target = old.with_name(old.name.split(".")[1])
+            if not target.exists():
+                os.replace(old, target)
+        left = [
+            *root.glob("tables/*/.*.tmp"),
+            *root.glob("dumps/.*.tmp"),
+            *root.glob("checked/*/.*.tmp"),
+            *(p for k in KINDS for p in root.glob(f"{k}/.*.old")),
+        ]
         for path in left:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         return len(left)

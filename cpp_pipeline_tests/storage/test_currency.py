@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cpp_pipeline.schemas import TABLES
-from cpp_pipeline.storage.currency import Recipe, inputs_digest, is_current, source_version, stamp
+from cpp_pipeline.storage.currency import Recipe, inputs_digest, is_current, judging_machine, stamp
 from cpp_pipeline.storage.dumps import add_dump, add_problems, dumps, remove_dump
 from cpp_pipeline.storage.store import Store
 
@@ -17,14 +17,14 @@ def store(tmp_path: Path) -> Store:
     store = Store(str(tmp_path / "root"))
     files = TABLES["clean_files"].empty()
     source = Recipe("clean_files", (), "code", "")
-    store.write_table(files, stamp(store, source, "one", "version 1", 0))
-    store.write_table(TABLES["cmake_packages"].empty(), stamp(store, RECIPE, None, "v", 0))
+    store.write_table(files, stamp(source, "one", inputs_digest(store, source, "one"), "version 1", 0))
+    store.write_table(TABLES["cmake_packages"].empty(), stamp(RECIPE, None, inputs_digest(store, RECIPE, None), "v", 0))
     return store
 
 
 def rewrite(store: Store, partition: str, version: str) -> None:
     source = Recipe("clean_files", (), "code", "")
-    store.write_table(TABLES["clean_files"].empty(), stamp(store, source, partition, version, 0))
+    store.write_table(TABLES["clean_files"].empty(), stamp(source, partition, inputs_digest(store, source, partition), version, 0))
 
 
 def test_an_untouched_asset_is_current(store: Store) -> None:
@@ -62,7 +62,7 @@ def test_a_changed_dump_makes_its_listing_stale(store: Store, tmp_path: Path) ->
     (folder / "a.cpp").write_text("int a;")
     add_dump(store, folder, "d")
     listing = Recipe("repo_dump", (), "code", "")
-    store.write_table(TABLES["repo_dump"].empty(), stamp(store, listing, "d", "v", 0))
+    store.write_table(TABLES["repo_dump"].empty(), stamp(listing, "d", inputs_digest(store, listing, "d"), "v", 0))
     assert is_current(store, listing, "d")
     (folder / "b.cpp").write_text("int b;")
     assert not is_current(store, listing, "d")
@@ -77,11 +77,16 @@ def test_a_problem_set_of_the_user_makes_the_held_out_problems_stale(store: Stor
 
 
 def test_dumps_are_registered_once_and_removed_with_their_partitions(store: Store, tmp_path: Path) -> None:
-    add_dump(store, tmp_path, "one")
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    add_dump(store, first, "one")
     with pytest.raises(ValueError, match="already registered"):
-        add_dump(store, tmp_path / "root", "one")
+        add_dump(store, second, "one")
     with pytest.raises(ValueError, match="a/b"):
-        add_dump(store, tmp_path, "a/b")
+        add_dump(store, second, "a/b")
+    with pytest.raises(ValueError, match="lies inside the dump"):
+        add_dump(store, tmp_path, "two")
     with pytest.raises(FileNotFoundError, match="nowhere"):
         add_dump(store, tmp_path / "nowhere", "two")
     assert [d.name for d in dumps(store)] == ["one"]
@@ -89,9 +94,10 @@ def test_dumps_are_registered_once_and_removed_with_their_partitions(store: Stor
     assert (dumps(store), store.partitions("clean_files")) == ([], [])
 
 
-def test_source_versions_follow_the_files_and_refuse_unknown_ones() -> None:
-    assert source_version(["schemas.py"]) == source_version(["schemas.py"])
-    assert source_version(["schemas.py"]) != source_version(["settings.py"])
-    assert source_version(["schemas.py"], "x") != source_version(["schemas.py"], "y")
-    with pytest.raises(FileNotFoundError, match=r"no_such\.py"):
-        source_version(["no_such.py"])
+def test_the_judging_machine_decides_about_the_canaries(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = Recipe("sandbox_canaries", (), "code", "")
+    here = inputs_digest(store, recipe, None)
+    judging_machine.cache_clear()
+    monkeypatch.setenv("SANDBOX_URL", "http://127.0.0.1:9")
+    assert inputs_digest(store, recipe, None) != here
+    judging_machine.cache_clear()

@@ -1,0 +1,284 @@
+"""A blocking check stops what comes after it at one bad row, and lets good rows pass."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from cpp_pipeline.defs import checks
+from cpp_pipeline.schemas import TABLES
+from cpp_pipeline.storage.assets import repo_dumps
+from cpp_pipeline_tests.defs.support import Bench, Frames, frame, row
+
+Row = dict[str, Any]
+CHECKS = {
+    (key.asset_key.path[-1], key.name): check
+    for check in (
+        *checks.schema_checks,
+        *checks.row_checks,
+        *checks.held_out_checks,
+        *checks.training_checks,
+        checks.few_rows_near_held_out,
+        checks.mix_is_40_40_20,
+        checks.targets,
+    )
+    for key in check.check_keys
+}
+MIX = {"raw": 400, "random_fim": 400, "structured_fim": 200}
+
+
+@dataclass
+class Outcome:
+    """What a run of an asset, its check and one asset after it did."""
+
+    passed: bool
+    metadata: dict[str, Any]
+    went_on: bool = False
+
+
+@dataclass
+class Scene:
+    """Runs a real check between a planted asset and one that depends on it."""
+
+    bench: Bench
+    made: list[str] = field(default_factory=list)
+
+    def check(self, asset: str, name: str, frames: Frames | None = None) -> Outcome:
+        """Run the check of `asset`; `frames` are the rows of the tables that it reads."""
+        frames = frames or {}
+        definition = CHECKS[asset, name]
+        partitioned = asset in TABLES and TABLES[asset].partitioned
+        partitions = repo_dumps if partitioned else None
+
+        def planted(key: str) -> dg.AssetsDefinition:
+            @dg.asset(name=key, partitions_def=partitions if key == asset else None, dagster_type=dg.Any)
+            def upstream() -> pl.LazyFrame | None:
+                return frames[key].lazy() if key in frames else None
+
+            return upstream
+
+        @dg.asset(deps=[asset], partitions_def=partitions)
+        def what_comes_after() -> None:
+            self.made.append(asset)
+
+        result = dg.materialize_to_memory(
+            [*(planted(key) for key in {asset, *frames}), what_comes_after, definition],
+            instance=self.bench.instance,
+            resources={"storage": self.bench.resources["storage"]},
+            partition_key="one" if partitioned else None,
+            raise_on_error=False,
+        )
+        evaluations = result.get_asset_check_evaluations()
+        assert [e.check_name for e in evaluations] == [name]
+        metadata = {key: value.value for key, value in evaluations[0].metadata.items()}
+        return Outcome(evaluations[0].passed, metadata, went_on=bool(self.made))
+
+
+@pytest.fixture
+def scene(bench: Bench) -> Scene:
+    return Scene(bench)
+
+
+# -- the declaration of a table ---------------------------------------------------------------
+
+
+def evaluate(table: str, rows: pl.DataFrame) -> dg.AssetCheckResult:
+    """Call the schema check itself."""
+    found = CHECKS[table, "fits_schema"](rows.lazy())
+    assert isinstance(found, dg.AssetCheckResult)
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(TABLES))
+def test_every_table_is_held_to_its_declaration(name: str) -> None:
+    table = TABLES[name]
+    good = frame(name, row(name, 0), row(name, 1))
+    assert evaluate(name, good).passed
+    column = next(c.name for c in table.columns if not c.nullable)
+    assert not evaluate(name, frame(name, row(name, 0, **{column: None}))).passed
+    if table.key:
+        repeated = evaluate(name, frame(name, row(name, 0), row(name, 0)))
+        assert repeated.metadata["broken"].value == {f"repeated key ({', '.join(table.key)})": 1}
+    with pytest.raises(ValueError, match=f"{name}.*{column}: missing"):
+        evaluate(name, good.drop(column))
+    with pytest.raises(ValueError, match=f"{column}.* is not"):
+        evaluate(name, good.with_columns(pl.lit(None, pl.Date).alias(column)))
+
+
+@pytest.mark.parametrize(
+    ("table", "values", "broken"),
+    [
+        ("preference_pairs", {"similarity": 1.5}, "similarity > 1"),
+        ("docstring_pairs", {"line": 0}, "line < 1"),
+        ("pass_k_solutions", {"verdict": "OK"}, "verdict not in AC|PA|WA|RE|TLE|MLE|OLE|CE|CLE"),
+        ("combined_sft", {"instruction": None}, "instruction is null"),
+    ],
+)
+def test_a_row_outside_the_declaration_stops_the_run(scene: Scene, table: str, values: Row, broken: str) -> None:
+    outcome = scene.check(table, "fits_schema", {table: frame(table, row(table), row(table, 1, **values))})
+    assert not outcome.passed
+    assert outcome.metadata["broken"] == {broken: 1}
+    assert not outcome.went_on
+
+
+def test_a_fitting_table_lets_the_run_go_on(scene: Scene) -> None:
+    for table in ("preference_pairs", "docstring_pairs"):
+        outcome = scene.check(table, "fits_schema", {table: frame(table, row(table))})
+        assert outcome.passed
+        assert outcome.went_on
+
+
+# -- what a row has to mean -------------------------------------------------------------------
+
+PAIR = {"chosen": "a", "rejected": "b", "chosen_passed": 5, "rejected_passed": 4, "similarity": 0.9}
+SOLVED = {"solutions": [{"code": "a", "score": 1.0}]}
+FUNCTION = {"body": "return 1;", "code": "int f() { return 1; }", "line": 3, "end_line": 3}
+
+
+def score(value: float | None) -> Row:
+    """A problem with an accepted solution and one of this score."""
+    return {"solutions": [{"code": "a", "score": 1.0}, {"code": "b", "score": value}]}
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "good", "bad"),
+    [
+        ("sandbox_canaries", "sandbox_is_right", {"ok": True}, {"ok": False}),
+        ("preference_pairs", "chosen_beats_rejected", PAIR, {**PAIR, "rejected_passed": 5}),
+        ("preference_pairs", "chosen_beats_rejected", PAIR, {**PAIR, "similarity": 0.7}),
+        ("preference_pairs", "chosen_beats_rejected", PAIR, {**PAIR, "rejected": "a"}),
+        ("pass_k_sft", "all_solutions_pass", SOLVED, score(0.8)),
+        ("pass_k_sft", "all_solutions_pass", SOLVED, score(None)),
+        ("pass_k_sft", "all_solutions_pass", SOLVED, score(float("nan"))),
+        ("docstring_pairs", "function_contains_its_body", FUNCTION, {**FUNCTION, "body": "return 2;"}),
+        ("docstring_pairs", "function_contains_its_body", FUNCTION, {**FUNCTION, "end_line": 2}),
+        ("diff_sft", "repair_changes_something", {"before": "a", "after": "b"}, {"before": "a", "after": "a"}),
+    ],
+)
+def test_one_bad_row_stops_the_run(scene: Scene, table: str, name: str, good: Row, bad: Row) -> None:
+    fine = scene.check(table, name, {table: frame(table, row(table, 0, **good))})
+    assert fine.passed
+    assert fine.went_on
+    scene.made.clear()
+    outcome = scene.check(table, name, {table: frame(table, row(table, 0, **good), row(table, 1, **bad))})
+    assert not outcome.passed
+    assert outcome.metadata["offending_rows"] == 1
+    key = TABLES[table].key[0]
+    assert outcome.metadata["first"][0][key] == row(table, 1)[key]
+    assert not outcome.went_on
+
+
+@pytest.mark.parametrize(
+    ("table", "key"),
+    [("train_problems", "split_key"), ("gspo_prompts", "problem_id"), ("pass_k_sft", "problem_id")],
+)
+def test_a_held_out_problem_stops_the_run(scene: Scene, table: str, key: str) -> None:
+    held_out = frame("eval_problems", row("eval_problems", **{key: "secret"}))
+    fine = scene.check(
+        table, "no_held_out_problem", {table: frame(table, row(table, 1, **{key: "open"})), "eval_problems": held_out}
+    )
+    assert fine.passed
+    assert fine.went_on
+    scene.made.clear()
+    leaked = frame(table, row(table, 1, **{key: "open"}), row(table, 2, **{key: "secret"}))
+    outcome = scene.check(table, "no_held_out_problem", {table: leaked, "eval_problems": held_out})
+    assert not outcome.passed
+    assert outcome.metadata["leaked_rows"] == 1
+    assert not outcome.went_on
+
+
+@pytest.mark.parametrize(("hits", "passed"), [(7, True), (8, False)])
+def test_many_rows_near_held_out_problems_stop_the_run(scene: Scene, hits: int, passed: bool) -> None:
+    """100 training rows may have 2 % and 5 hits; two rules that name one row are one hit."""
+    rows = [row("decontamination_report", row_id=f"row {n}", rule=rule) for n in range(hits) for rule in ("doc", "key")]
+    frames = {
+        "decontamination_report": frame("decontamination_report", *rows),
+        "docstring_pairs": frame("docstring_pairs", *(row("docstring_pairs", n) for n in range(60))),
+        "train_problems": frame("train_problems", *(row("train_problems", n) for n in range(40))),
+    }
+    outcome = scene.check("decontamination_report", "few_rows_near_held_out", frames)
+    assert (outcome.passed, outcome.went_on) == (passed, passed)
+    assert (outcome.metadata["hits"], outcome.metadata["rows"]) == (hits, 100)
+
+
+# -- folders ----------------------------------------------------------------------------------
+
+
+def publish(scene: Scene, kind: str, asset: str, result: Row, files: dict[str, str] | None = None) -> None:
+    """Put a finished folder in place."""
+    folder = scene.bench.store.folder(kind, asset)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in (files or {}).items():
+        (folder / name).write_text(text)
+    (folder / "result.json").write_text(json.dumps(result))
+
+
+def metrics(*losses: float) -> dict[str, str]:
+    """The metrics file of a stage, one line a step."""
+    lines = (json.dumps({"step": n, "loss": loss}) for n, loss in enumerate(losses))
+    return {"metrics.jsonl": "".join(line + "\n" for line in lines)}
+
+
+@pytest.mark.parametrize(
+    ("tokens", "passed"),
+    [
+        (MIX, True),
+        ({"raw": 408, "random_fim": 394, "structured_fim": 198}, True),
+        ({"raw": 420, "random_fim": 385, "structured_fim": 195}, False),
+        ({"raw": 500, "random_fim": 500}, False),
+    ],
+)
+def test_another_mix_stops_the_run(scene: Scene, tokens: dict[str, int], passed: bool) -> None:
+    publish(scene, "shards", "pretraining_corpus", {"metrics": {"tokens_by_mode": tokens}})
+    outcome = scene.check("pretraining_corpus", "mix_is_40_40_20")
+    assert (outcome.passed, outcome.went_on) == (passed, passed)
+
+
+@pytest.mark.parametrize(
+    ("files", "passed"),
+    [
+        (metrics(3.0, 2.0), True),
+        (metrics(3.0, float("nan")), False),
+        (metrics(float("inf"), 2.0), False),
+        (metrics(3.0), False),
+        (metrics(), False),
+    ],
+    ids=["sound", "nan", "infinite", "a step is missing", "no step"],
+)
+def test_unsound_training_stops_the_run(scene: Scene, files: dict[str, str], passed: bool) -> None:
+    publish(scene, "checkpoints", "base_checkpoint", {"steps": 2}, files)
+    outcome = scene.check("base_checkpoint", "training_is_sound")
+    assert (outcome.passed, outcome.went_on) == (passed, passed)
+
+
+def test_every_checkpoint_is_checked_for_sound_training() -> None:
+    assert {asset for asset, name in CHECKS if name == "training_is_sound"} == set(checks.CHECKPOINTS)
+
+
+@pytest.mark.parametrize("met", [True, False])
+def test_a_missed_target_is_told_and_stops_nothing(scene: Scene, met: bool) -> None:
+    rows = [{"target": "pass@1 above 0.5", "met": met}, {"target": "configures", "met": True}]
+    publish(scene, "reports", "model_report", {}, {"targets.json": json.dumps(rows)})
+    outcome = scene.check("model_report", "targets")
+    assert outcome.passed is met
+    assert outcome.went_on
+    assert outcome.metadata["targets"] == rows
+
+
+def test_real_tables_pass_their_checks(
+    scene: Scene, bundled: dict[str, pl.DataFrame], problem_tables: dict[str, pl.DataFrame]
+) -> None:
+    for name, found in {**bundled, **problem_tables}.items():
+        assert evaluate(name, found).passed, name
+    real: list[tuple[str, str, Callable[[str], Frames]]] = [
+        ("docstring_pairs", "function_contains_its_body", lambda name: {name: bundled[name]}),
+        ("diff_sft", "repair_changes_something", lambda name: {name: bundled[name]}),
+        ("train_problems", "no_held_out_problem", lambda _: problem_tables),
+    ]
+    for table, name, frames in real:
+        kept = {key: rows for key, rows in frames(table).items() if not key.endswith("_quarantine")}
+        assert scene.check(table, name, kept).passed, name

@@ -1,0 +1,331 @@
+"""Bad dumps, a machine that lacks something, a full disk: told plainly, and the rest goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shlex
+import shutil
+import string
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+
+from cpp_pipeline.main_job import dagster_instance, wants_default_dumps
+from cpp_pipeline.sandbox.startup import start_service
+from cpp_pipeline.storage.dumps import add_dump, dumps, named
+from cpp_pipeline.storage.store import Store
+
+AREA = """\
+// SPDX-License-Identifier: MIT
+/// Returns the area of a rectangle with the given sides, caf\u00e9.
+int rectangle_area(int width, int height) {
+    int area = width * height;
+    return area;
+}
+"""
+PAIRS = "+docstring_pairs"
+
+
+def command(root: Path, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "cpp_pipeline", *arguments, "--root", str(root)]
+
+
+def run(argv: Sequence[str], **env: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of ours; whatever happens, the user is not shown a Python traceback."""
+    inherited = {k: v for k, v in os.environ.items() if k not in ("DAGSTER_HOME", "SANDBOX_URL")}
+    full = {**inherited, "CPP_PIPELINE_REAL_CPP": "0", "COLUMNS": "200", "OMP_NUM_THREADS": "1", **env}
+    done = subprocess.run(argv, capture_output=True, text=True, env=full, timeout=300, check=False)
+    assert "Traceback" not in done.stdout + done.stderr
+    assert 'File "' not in done.stdout + done.stderr
+    return done
+
+
+def write(file: Path, content: str | bytes) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content.encode() if isinstance(content, str) else content)
+    return file
+
+
+def rows(root: Path, table: str, dump: str) -> pl.DataFrame:
+    return Store(str(root)).scan(table, [dump]).collect()
+
+
+def statuses(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    """The closing table: asset -> status."""
+    cells = [row.split("\u2502") for row in done.stdout.splitlines() if row.count("\u2502") > 4]
+    return {c[1].strip(): c[2].strip() for c in cells}
+
+
+@pytest.fixture(scope="module")
+def bad_dumps(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A root after one run over dumps that are each bad in their own way, and a good one."""
+    base = tmp_path_factory.mktemp("bad")
+    root = base / "root"
+    empty, gone = base / "empty", base / "gone"
+    empty.mkdir()
+    gone.mkdir()
+    add_dump(Store(str(root)), gone, "gone")
+    gone.rmdir()
+    write(base / "one-binary" / "program.cpp", random.Random(0).randbytes(4096))
+    record = {"content": AREA, "path": "area.cpp", "repo": "first"}
+    lines = [json.dumps(record), '{"content": "int f(', "[1, 2]", '{"path": "textless.cpp"}', "", "\x00\xff"]
+    lines += [json.dumps({**record, "repo": "second"})]
+    write(base / "lines.jsonl", "\n".join(lines))
+    odd = base / "odd bytes"
+    write(odd / "crlf.cpp", AREA.replace("\n", "\r\n"))
+    write(odd / "latin.cpp", AREA.encode("latin-1"))
+    write(odd / "utf16.cpp", AREA.encode("utf-16"))
+    write(odd / "koi8.cpp", ("// \u043f\u0440\u0438\u0432\u0435\u0442\n" * 40).encode("koi8-r"))
+    write(base / "huge" / "table.h", "static const int table[] = {\n" + "    1, 2, 3, 4,\n" * 1_250_000 + "};\n")
+    write(base / "huge" / "area.cpp", AREA)
+    write(base / "zz-good" / "area.cpp", AREA)
+    paths = [empty, base / "one-binary", base / "lines.jsonl", odd, base / "huge", base / "zz-good"]
+    given = [part for path in paths for part in ("--dump", f"{path}/" if path.is_dir() else str(path))]
+    return root, run(command(root, "run", "--preset", "smoke", "--select", PAIRS, *given))
+
+
+def test_a_dump_that_is_gone_is_named_and_fails_the_run_alone(
+    bad_dumps: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    root, done = bad_dumps
+    assert done.returncode == 1, done.stdout + done.stderr
+    failures = [line for line in done.stdout.splitlines() if line.startswith("failed:")]
+    assert len(failures) == 1
+    assert "repo_dump [gone]" in failures[0]
+    assert f"{root.parent / 'gone'} does not exist" in failures[0]
+    assert "point the dump at" in failures[0]
+    others = ["empty", "huge", "lines.jsonl", "odd-bytes", "one-binary", "zz-good"]
+    assert Store(str(root)).partitions("docstring_pairs") == others
+    assert rows(root, "docstring_pairs", "zz-good").height == 1
+
+
+def test_the_traceback_of_a_failure_is_kept_where_the_ui_shows_it(
+    bad_dumps: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    root, _ = bad_dumps
+    with dagster_instance(str(root)) as instance:
+        logs = [entry for r in instance.get_runs() for entry in instance.all_logs(r.run_id)]
+    errors = [
+        entry.get_dagster_event().step_failure_data.error
+        for entry in logs
+        if entry.is_dagster_event and entry.get_dagster_event().event_type_value == "STEP_FAILURE"
+    ]
+    assert len(errors) == 1
+    assert errors[0] is not None
+    assert "list_dump" in errors[0].to_string()
+
+
+def test_an_empty_dump_makes_empty_tables(bad_dumps: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    root, _ = bad_dumps
+    for table in ("repo_dump", "source_files", "source_files_quarantine", "docstring_pairs"):
+        assert rows(root, table, "empty").height == 0, table
+
+
+def test_a_binary_file_is_quarantined_by_name(bad_dumps: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    root, _ = bad_dumps
+    assert rows(root, "source_files", "one-binary").height == 0
+    kept_out = rows(root, "source_files_quarantine", "one-binary")
+    assert kept_out["reason"].to_list() == ["binary"]
+    assert "program.cpp" in kept_out["detail"][0]
+
+
+def test_broken_lines_are_quarantined_with_their_number_and_good_ones_kept(
+    bad_dumps: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    root, _ = bad_dumps
+    assert rows(root, "source_files", "lines.jsonl")["repo"].to_list() == ["first", "second"]
+    kept_out = rows(root, "source_files_quarantine", "lines.jsonl")
+    assert [detail.split(": ")[0] for detail in kept_out["detail"]] == [f"lines.jsonl:{n}" for n in (2, 3, 4, 6)]
+    assert kept_out["reason"].to_list() == ["broken JSON", "no JSON object", "no text in record", "broken JSON"]
+
+
+def test_odd_encodings_are_read_or_quarantined(bad_dumps: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    root, _ = bad_dumps
+    text = dict(rows(root, "source_files", "odd-bytes").select("path", "content").iter_rows())
+    assert set(text) == {"crlf.cpp", "latin.cpp", "utf16.cpp"}
+    assert text["crlf.cpp"] == text["utf16.cpp"] == AREA
+    assert text["latin.cpp"] == AREA.replace("\u00e9", "\ufffd")
+    kept_out = rows(root, "source_files_quarantine", "odd-bytes")
+    assert kept_out["reason"].to_list() == ["binary"]
+    assert "koi8.cpp" in kept_out["detail"][0]
+
+
+def test_a_header_of_20_mb_is_left_out_and_its_neighbour_read(
+    bad_dumps: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    root, _ = bad_dumps
+    assert rows(root, "source_files", "huge")["path"].to_list() == ["area.cpp"]
+    kept_out = rows(root, "source_files_quarantine", "huge")
+    assert kept_out["reason"].to_list() == ["too large"]
+    assert "table.h" in kept_out["detail"][0]
+    assert len(kept_out["text"][0]) <= 2000
+
+
+def test_a_later_run_needs_no_path_and_adds_no_dump_of_its_own(
+    bad_dumps: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    root, _ = bad_dumps
+    before = [d.name for d in dumps(Store(str(root)))]
+    done = run(command(root, "run", "--preset", "smoke", "--select", "repo_dump"))
+    assert done.returncode == 1, done.stdout  # for the dump that is gone
+    assert "1 of 7" in done.stdout
+    assert [d.name for d in dumps(Store(str(root)))] == before
+    assert not wants_default_dumps(str(root))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cause", "remedy"),
+    [
+        (["run", "--dump", "{good}", "--dump", "{base}/no-such"], "no-such does not exist", "point the dump at"),
+        (["run", "--dump", "{base}/notes.txt"], "notes.txt: unknown kind of file", "point the dump at"),
+        (["run", "--dump", "{base}"], "lies inside the dump", "choose a --root outside"),
+        (["run", "--dump", "{good}", "--dump", "{other}"], "other/good would both be dump 'good'", "dumps add"),
+        (["dumps", "add", "{good}", "--name", "team/good"], "'team/good' is not allowed", "for example 'team-good'"),
+        (["run", "--select", "+docstring_pears"], "'+docstring_pears' is of no asset", "docstring_pairs"),
+    ],
+)
+def test_a_wrong_argument_is_refused_before_anything_is_written(
+    tmp_path: Path, arguments: list[str], cause: str, remedy: str
+) -> None:
+    good = write(tmp_path / "good" / "area.cpp", AREA).parent
+    other = write(tmp_path / "other" / "good" / "area.cpp", AREA).parent
+    write(tmp_path / "notes.txt", "no dump")
+    root = tmp_path / "root"
+    filled = [a.format(base=tmp_path, good=good, other=other) for a in arguments]
+    done = run(command(root, *filled, *(["--no-bundled"] if arguments[0] == "run" else [])))
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert cause in done.stderr
+    assert remedy in done.stderr
+    assert not (root / "dumps").exists()
+    assert not (root / "tables").exists()
+
+
+def test_dumps_given_by_path_get_valid_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(str(tmp_path / "root"))
+    spaced = write(tmp_path / "my code (v2)" / "a.cpp", AREA).parent
+    known = write(tmp_path / "known" / "a.cpp", AREA).parent
+    add_dump(store, known, "other-name")
+    monkeypatch.chdir(spaced)
+    given = [Path("."), Path(f"{spaced}/"), Path("../known"), Path("../root/../my code (v2)")]
+    assert named(store, given) == [("my-code-v2", spaced), ("other-name", known)]
+
+
+@pytest.fixture(scope="module")
+def root_without_verdicts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with one dump, on which no run with a working sandbox was made."""
+    base = tmp_path_factory.mktemp("verdicts")
+    write(base / "good" / "area.cpp", AREA)
+    add_dump(Store(str(base / "root")), base / "good", "good")
+    return base / "root"
+
+
+def assert_data_went_on_without_verdicts(root: Path, done: subprocess.CompletedProcess[str], cause: str) -> None:
+    assert done.returncode == 1, done.stdout + done.stderr
+    failures = [line for line in done.stdout.splitlines() if line.startswith("failed:")]
+    assert len(failures) == 1
+    assert "sandbox_canaries: SandboxUnavailable" in failures[0]
+    assert cause in failures[0]
+    assert "cpp-pipeline doctor" in done.stdout
+    found = statuses(done)
+    assert found["sandbox_canaries"] == "failed"
+    assert found["cmake_sft"] == "not made"
+    assert Store(str(root)).provenance("cmake_sft", "good") is None
+    assert rows(root, "docstring_pairs", "good").height == 1
+
+
+def broken_bwrap(folder: Path, words: str) -> Path:
+    program = write(folder / "bwrap", f"#!/bin/sh\necho 'bwrap: {words}' >&2\nexit 1\n")
+    program.chmod(0o755)
+    return program
+
+
+def test_without_isolation_nothing_is_judged_and_the_data_go_on(root_without_verdicts: Path) -> None:
+    words = "No permissions to create a new namespace"
+    select = f"{PAIRS} or cmake_sft or sandbox_canaries"
+    argv = command(root_without_verdicts, "run", "--preset", "smoke", "--select", select)
+    with tempfile.TemporaryDirectory() as open_folder:
+        Path(open_folder).chmod(0o755)  # boxes are started as nobody
+        broken_bwrap(Path(open_folder), words)
+        done = run(argv, PATH=f"{open_folder}:{os.environ['PATH']}")
+    assert_data_went_on_without_verdicts(root_without_verdicts, done, words)
+
+
+def test_a_bwrap_that_cannot_be_started_is_named(tmp_path: Path) -> None:
+    program = broken_bwrap(tmp_path, "unheard")
+    program.write_bytes(b"\x7fELF no program")
+    service = start_service(workers=1, bwrap=str(program))
+    assert service.judge is None
+    assert "bubblewrap cannot be started" in service.reason
+    assert str(program) in service.reason
+
+
+def test_without_a_compiler_nothing_is_judged_and_the_data_go_on(root_without_verdicts: Path, tmp_path: Path) -> None:
+    layers = tmp_path / "layers"
+    layers.mkdir()
+    hide = (
+        f"mount -t tmpfs tmpfs {layers} && mkdir {layers}/upper {layers}/work && mount -t overlay overlay "
+        f"-o lowerdir=/usr/bin,upperdir={layers}/upper,workdir={layers}/work /usr/bin && rm /usr/bin/g++"
+    )
+    needs_own_mounts(hide)
+    select = f"{PAIRS} or cmake_sft or sandbox_canaries"
+    argv = command(root_without_verdicts, "run", "--preset", "smoke", "--select", select)
+    done = run(["unshare", "--mount", "sh", "-c", f"{hide} && {shlex.join(argv)}"])
+    assert_data_went_on_without_verdicts(root_without_verdicts, done, "g++ is missing; on Debian: apt-get install g++")
+
+
+def test_a_full_disk_is_told_and_shows_no_half_file_and_a_larger_one_goes_on(tmp_path: Path) -> None:
+    draw = random.Random(0)
+    write(tmp_path / "a-small" / "area.cpp", AREA)
+    for number in range(100):
+        lines = ["// " + "".join(draw.choices(string.ascii_lowercase, k=100)) for _ in range(500)]
+        write(tmp_path / "b-large" / f"f{number}.cpp", AREA + "\n".join(lines) + "\n")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    root = disk / "root"
+    small = f"mount -t tmpfs -o size=3m tmpfs {disk}"
+    needs_own_mounts(small)
+    given = ["--dump", str(tmp_path / "a-small"), "--dump", str(tmp_path / "b-large")]
+    first = shlex.join(command(root, "run", "--preset", "smoke", "--select", PAIRS, *given))
+    second = shlex.join(command(root, "run", "--preset", "smoke", "--select", PAIRS))
+    script = [
+        small,
+        f"{first} > {tmp_path}/first 2>&1; echo $? > {tmp_path}/code",
+        f"cp -a {root} {tmp_path}/full",
+        f"mount -o remount,size=64m {disk}",
+        second,
+        "code=$?",
+        f"cp -a {root} {tmp_path}/done",
+        "exit $code",
+    ]
+    done = run(["unshare", "--mount", "sh", "-c", "\n".join(script)])
+    told = (tmp_path / "first").read_text()
+    assert (tmp_path / "code").read_text().strip() in ("1", "2"), told
+    assert "Traceback" not in told
+    for words in ("disk is full", f"MiB free at {root}", "Free some space", "what is finished is kept"):
+        assert words in told
+    full = list((tmp_path / "full" / "tables").rglob("*"))
+    visible = [p for p in full if p.is_file() and not p.name.startswith(".")]
+    assert (tmp_path / "full" / "tables" / "docstring_pairs" / "a-small.parquet") in visible
+    for file in visible:
+        assert b"cpp_pipeline" in pq.read_metadata(file).metadata
+        pq.read_table(file)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert rows(tmp_path / "done", "source_files", "b-large").height == 100
+    assert Store(str(tmp_path / "done")).partitions("docstring_pairs") == ["a-small", "b-large"]
+
+
+def needs_own_mounts(script: str) -> None:
+    """Skip where this machine does not let a test mount in a namespace of its own."""
+    if shutil.which("unshare") is None:
+        pytest.skip("needs unshare (util-linux)")
+    tried = subprocess.run(["unshare", "--mount", "sh", "-c", script], capture_output=True, text=True, check=False)
+    if tried.returncode:
+        pytest.skip(f"mounting is not allowed here: {tried.stderr.strip()}")
