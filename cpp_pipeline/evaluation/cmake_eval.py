@@ -25,6 +25,7 @@ from cpp_pipeline.models.sampling import sample
 from cpp_pipeline.rollouts.job import RESULT, Progress, commit_json
 from cpp_pipeline.sandbox.client import SandboxClient
 from cpp_pipeline.sandbox.types import CMakeJob, CMakeResult
+from cpp_pipeline.settings import Settings
 
 MAX_ERROR_SHARE = 0.05
 REQUESTS_AT_ONCE = 4
@@ -119,6 +120,35 @@ def judge(client: SandboxClient, problem: Row, answers: Sequence[Row], build: bo
     return rows
 
 
+def summary(rows: Sequence[Row]) -> Row:
+    """What result.json says of the answers.
+
+    Answers with an error have no verdict: they are counted, and take no part in a share. A share of no answers
+    is None.
+
+    Raises
+    ------
+    VerdictsMissing
+        When more than MAX_ERROR_SHARE of the answers have no verdict.
+    """
+    errors = [r["error"] for r in rows if r["error"] is not None]
+    if len(errors) > MAX_ERROR_SHARE * len(rows):
+        raise VerdictsMissing(f"{len(errors)} of {len(rows)} answers have no verdict; first: {errors[0]}")
+    judged = [r for r in rows if r["error"] is None]
+    greedy = [r for r in judged if r["greedy"]]
+
+    def share(of: Sequence[Row], column: str) -> float | None:
+        return sum(r[column] for r in of) / len(of) if of else None
+
+    return {
+        "answers": len(rows),
+        "errors": len(errors),
+        "greedy_configure_ok": share(greedy, "configure_ok"),
+        "greedy_targets_exact": share(greedy, "targets_exact"),
+        "truncated_share": share(judged, "truncated"),
+    }
+
+
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Flags of the command."""
     parser = argparse.ArgumentParser(prog="python -m cpp_pipeline.evaluation.cmake_eval", description=__doc__)
@@ -130,7 +160,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="CPU threads of torch")
     parser.add_argument("--sandbox-url", required=True, help="controller that runs cmake")
-    parser.add_argument("--sandbox-token", default=None, help="bearer token of the controller")
+    parser.add_argument(
+        "--sandbox-token", default=None, help="bearer token of the controller; default: the setting SANDBOX_TOKEN"
+    )
     parser.add_argument("--output", type=Path, required=True)
     return parser.parse_args(arguments)
 
@@ -149,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> Row:
     answers, weights = sample_answers(args, problems)
     rows: list[Row] = []
     with (
-        SandboxClient(args.sandbox_url, args.sandbox_token) as client,
+        SandboxClient(args.sandbox_url, args.sandbox_token or Settings.from_env().sandbox_token or None) as client,
         Progress("cmake_eval", len(problems)) as progress,
         ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool,
     ):
@@ -157,19 +189,8 @@ def main(arguments: Sequence[str] | None = None) -> Row:
         for number, found in enumerate(judged, start=1):
             rows += found
             progress.report(number, f"problems, {sum(r['configure_ok'] for r in rows)}/{len(rows)} configure")
-    errors = [r["error"] for r in rows if r["error"] is not None]
-    if len(errors) > MAX_ERROR_SHARE * len(rows):
-        raise VerdictsMissing(f"{len(errors)} of {len(rows)} answers have no verdict; first: {errors[0]}")
+    metrics = {"problems": len(problems), **summary(rows)}
     pl.DataFrame(rows, schema=SCHEMA).write_parquet(args.output / "rows.parquet")
-    greedy = [r for r in rows if r["greedy"]]
-    metrics = {
-        "problems": len(problems),
-        "answers": len(rows),
-        "errors": len(errors),
-        "greedy_configure_ok": sum(r["configure_ok"] for r in greedy) / len(greedy),
-        "greedy_targets_exact": sum(r["targets_exact"] for r in greedy) / len(greedy),
-        "truncated_share": sum(r["truncated"] for r in rows) / len(rows),
-    }
     spent = time.process_time() - started
     result = {"stage": "cmake_eval", "weights_sha256": weights, "cpu_seconds": spent, "metrics": metrics}
     commit_json(result, args.output / RESULT)

@@ -54,7 +54,8 @@ def code_report(
     -------
     dict
         Metric -> {value, low, high, n}; also written to out/metrics.json. A difference to an earlier
-        evaluation is called "pass@1 - NAME".
+        evaluation is called "pass@1 - NAME". Where the problems come from several sources, "pass@1 (SOURCE)"
+        tells them apart.
 
     Raises
     ------
@@ -78,12 +79,27 @@ def code_report(
     scores = _codebleu(solutions if greedy is None else greedy, problems)
     if scores:
         metrics["codebleu"] = mean_with_interval(scores)
+    by_source = _by_source(problems, first)
+    for source, passes in by_source.items():
+        metrics[f"pass@1 ({source})"] = mean_with_interval(list(passes.values()))
     for earlier, path in previous:
         before = per_problem_pass(problem_counts(pl.scan_parquet(path)), 1)
         metrics[f"pass@1 - {earlier}"] = paired_difference(first, before)
+        for source, passes in by_source.items():
+            metrics[f"pass@1 ({source}) - {earlier}"] = paired_difference(passes, before)
     found = _write_metrics(metrics, out)
     body = _code_page(found, solutions, greedy, problems, list(first.values()))
     (out / "index.html").write_text(page.page(name, *body), encoding="utf-8")
+    return found
+
+
+def _by_source(problems: pl.LazyFrame, passes: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """The passes of each source's problems, sources by name."""
+    sources = dict(problems.select("problem_id", "source").sort("source", "problem_id").collect().iter_rows())
+    found: dict[str, dict[str, float]] = {}
+    for problem, source in sources.items():
+        if problem in passes:
+            found.setdefault(source, {})[problem] = passes[problem]
     return found
 
 

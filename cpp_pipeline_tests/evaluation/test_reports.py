@@ -69,7 +69,9 @@ def test_code_report_has_figures_differences_and_a_page(
     assert metrics["greedy"]["value"] == pytest.approx(0.75)
     assert metrics["compile_rate"]["value"] == pytest.approx(0.375)
     assert 0.7 < metrics["codebleu"]["value"] < 0.9
+    assert metrics["pass@1 (family)"] == metrics["pass@1"]
     difference = metrics["pass@1 - base_eval"]
+    assert metrics["pass@1 (family) - base_eval"] == difference
     assert difference["value"] == pytest.approx(0.1875)
     assert 0.1 < difference["low"] < 0.1875 < difference["high"] < 0.25
     text = _page(tmp_path)
@@ -171,9 +173,9 @@ def _metric(value: float, low: float, high: float) -> dict[str, Any]:
 
 
 FOUND = {
-    "base_eval": {"pass@1": _metric(0.3, 0.25, 0.35), "codebleu": _metric(0.5, 0.4, 0.6)},
-    "sft_eval": {"pass@1": _metric(0.4, 0.35, 0.45), "pass@1 - base_eval": _metric(0.1, 0.06, 0.14)},
-    "gspo_eval": {"pass@1": _metric(0.5, 0.45, 0.55), "pass@1 - sft_eval": _metric(0.1, -0.01, 0.2)},
+    "base_eval": {"pass@1": _metric(0.3, 0.25, 0.35), "pass@1 (family)": _metric(0.3, 0.25, 0.35), "codebleu": _metric(0.5, 0.4, 0.6)},
+    "sft_eval": {"pass@1": _metric(0.4, 0.35, 0.45), "pass@1 (family) - base_eval": _metric(0.1, 0.06, 0.14)},
+    "gspo_eval": {"pass@1": _metric(0.5, 0.45, 0.55), "pass@1 (family) - sft_eval": _metric(0.1, -0.01, 0.2)},
     "sft_control_eval": {"pass@1": _metric(0.7, 0.65, 0.75), "pass@8": _metric(0.9, 0.8, 0.95)},
     "router_eval": {},
 }
@@ -191,7 +193,7 @@ def test_model_report_writes_page_card_and_targets(tmp_path: Path) -> None:
             (tmp_path / name / "metrics.json").write_text(json.dumps(metrics))
     out = tmp_path / "report"
     merged = model_report("tiny", {n: tmp_path / n for n in FOUND}, STAGES, out)
-    assert merged["gspo_eval pass@1 - sft_eval"] == FOUND["gspo_eval"]["pass@1 - sft_eval"]
+    assert merged["gspo_eval pass@1 (family) - sft_eval"] == FOUND["gspo_eval"]["pass@1 (family) - sft_eval"]
     targets = json.loads((out / "targets.json").read_text())
     assert [t["met"] for t in targets] == [True, True, False]
     text = _page(out)
@@ -199,7 +201,7 @@ def test_model_report_writes_page_card_and_targets(tmp_path: Path) -> None:
         assert shown in text
     card = (out / "model_card.md").read_text()
     assert "| control: more SFT | 0.700 | 0.650 to 0.750 | 0.900 (k = 8) |" in card
-    assert "gspo_eval: pass@1 - sft_eval, lower end of the interval > 0 | -0.010 | no |" in card
+    assert "gspo_eval: pass@1 (family) - sft_eval, lower end of the interval > 0 | -0.010 | no |" in card
 
 
 def test_targets_by_preset() -> None:
