@@ -13,10 +13,10 @@ run: setup  ## the whole chain, from dumps to the evaluated GSPO checkpoint
 	$(BIN)/cpp-pipeline run --root $(ROOT) --preset $(PRESET) --seed $(SEED)
 
 ui: setup  ## the Dagster UI on the same runs and data
-	$(BIN)/cpp-pipeline ui --root $(ROOT)
+	$(BIN)/cpp-pipeline ui --root $(ROOT) --preset $(PRESET) --seed $(SEED)
 
 test: setup lint  ## everything that has to hold at each commit
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile
 
 test-slow: setup  ## proofs of minutes
 	$(BIN)/python -m pytest -m slow -s

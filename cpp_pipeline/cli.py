@@ -9,6 +9,7 @@ import logging
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -51,7 +52,11 @@ def run(
         if bundled is None:
             bundled = not sources and wants_default_dumps(root)
         defaults = default_dumps(root, _say) if bundled else []
-        summary = main_job(root, preset, seed, [*defaults, *sources], select, _say)
+        try:
+            summary = main_job(root, preset, seed, [*defaults, *sources], select, _say)
+        except KeyboardInterrupt:
+            _say("interrupted; what is finished is kept, run again to go on")
+            raise typer.Exit(130) from None
     console.print(_summary_table(summary))
     for failure in summary.failures:
         console.print(f"failed: {failure}", style="red", markup=False)
@@ -77,12 +82,13 @@ def _summary_table(summary: object) -> Table:
 
 
 @app.command()
-def ui(root: Root = "data", port: int = 3000) -> None:
+def ui(root: Root = "data", preset: PresetName = "tiny", seed: Seed = 0, port: int = 3000) -> None:
     """Open the Dagster UI on the runs and data of a root."""
     from cpp_pipeline.main_job import environment
 
-    os.environ.update(environment(root))
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "cpp_pipeline.definitions", "-p", str(port)]
+    os.environ.update(environment(root), CPP_PIPELINE_PRESET=preset, CPP_PIPELINE_SEED=str(seed))
+    workspace = Path(__file__).resolve().parents[1] / "workspace.yaml"
+    command = [sys.executable, "-m", "dagster", "dev", "-w", str(workspace), "-p", str(port)]
     raise typer.Exit(subprocess.call(command))
 
 
@@ -203,6 +209,8 @@ def _fail(message: str) -> None:
 def main() -> None:
     """Entry point of the `cpp-pipeline` command."""
     logging.getLogger("dagster").setLevel(logging.ERROR)
+    # Dagster's notes on its own functions say nothing to a user of this command
+    warnings.filterwarnings("ignore", message=r".* is currently in (preview|beta)")
     try:
         app()
     except (ValueError, OSError, RuntimeError) as error:

@@ -160,6 +160,8 @@ def _materialize(
         tags={SKIP_TAG: "1"},
         raise_on_error=False,
     )
+    if watcher.interrupted:
+        raise KeyboardInterrupt
     lines = watcher.summary.lines
     made = {key.path[-1] for e in result.get_asset_materialization_events() if (key := e.asset_key) is not None}
     for name in names:

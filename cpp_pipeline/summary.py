@@ -54,6 +54,7 @@ class Watcher:
         self.summary, self.partition, self.log = summary, partition, log
         self.done, self.total, self.root = done, total, root
         self.failed: set[str] = set()
+        self.interrupted = False
         self.blocked: set[str] = set()
         self.passed: set[tuple[str, str]] = set()
         """(asset, check) pairs that were evaluated and do not block."""
@@ -118,6 +119,9 @@ class Watcher:
         # Dagster wraps an error of ours; a cause of our own error says less than the error itself
         while error is not None and error.cause is not None and (error.cls_name or "").startswith("Dagster"):
             error = error.cause
+        if error is not None and (error.cls_name or "").endswith("InterruptedError"):
+            self.interrupted = True
+            return
         words = _MODULE.sub("", (error.message if error else "no message").strip())
         words = with_remedy(words, self.root)
         if "blocking" in words.lower() and step not in self.summary.lines:

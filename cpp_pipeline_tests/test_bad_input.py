@@ -7,10 +7,12 @@ import os
 import random
 import shlex
 import shutil
+import signal
 import string
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -329,3 +331,24 @@ def needs_own_mounts(script: str) -> None:
     tried = subprocess.run(["unshare", "--mount", "sh", "-c", script], capture_output=True, text=True, check=False)
     if tried.returncode:
         pytest.skip(f"mounting is not allowed here: {tried.stderr.strip()}")
+
+
+def test_an_interrupted_run_stops_and_says_so(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    for name in ("one", "two"):
+        add_dump(Store(str(root)), write(tmp_path / name / "area.cpp", AREA).parent, name)
+    env = {**os.environ, "CPP_PIPELINE_REAL_CPP": "0", "OMP_NUM_THREADS": "1"}
+    env.pop("DAGSTER_HOME", None)
+    argv = command(root, "run", "--preset", "smoke", "--select", "+cmake_sft")
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env) as process:
+        assert process.stdout is not None
+        told = ""
+        while "sandbox_canaries ..." not in told and (line := process.stdout.readline()):
+            told += line
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        told += process.stdout.read()
+    assert process.returncode == 130, told
+    assert "run again to go on" in told
+    assert "[one]" not in told
+    assert "Traceback" not in told

@@ -19,7 +19,7 @@ from cpp_pipeline.storage.store import Store
 def definitions(root: Path) -> dg.Definitions:
     """A small graph of the real kinds: a partitioned table, a joined one, a folder, a check."""
 
-    @table_asset("repo_dump", group="ingest", kinds={"polars"}, code=["schemas.py"])
+    @table_asset("repo_dump", group="ingest", kinds={"polars"}, code=["models/presets.py"])
     def repo_dump(context: dg.AssetExecutionContext) -> pl.LazyFrame:
         path = Path(dump(context.resources.storage.store, context.partition_key).path)
         if (path / "broken").exists():
@@ -30,7 +30,7 @@ def definitions(root: Path) -> dg.Definitions:
         ]
         return TABLES["repo_dump"].frame(rows)
 
-    @table_asset("cmake_packages", group="pairs", kinds={"polars"}, code=["schemas.py"])
+    @table_asset("cmake_packages", group="pairs", kinds={"polars"}, code=["models/presets.py"])
     def cmake_packages(context: dg.AssetExecutionContext, repo_dump: pl.LazyFrame) -> pl.LazyFrame:
         columns = [pl.col("path").alias("package"), pl.col("dump").alias("target"), pl.lit("o").alias("origin")]
         return repo_dump.select(*columns, pl.lit(None, pl.String).alias("licence"))
@@ -41,7 +41,7 @@ def definitions(root: Path) -> dg.Definitions:
         group="models",
         kinds={"torch"},
         deps=["cmake_packages"],
-        code=["schemas.py"],
+        code=["models/presets.py"],
         description="",
     )
     def base_checkpoint(context: dg.AssetExecutionContext, work: Path) -> None:

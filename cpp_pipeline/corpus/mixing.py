@@ -179,25 +179,32 @@ def build_corpus(
     return stats
 
 
-def tokenizer_texts(files: pl.LazyFrame, problems: pl.LazyFrame, seed: int, vocab: int = 1024) -> Iterator[str]:
+def tokenizer_texts(
+    files: pl.LazyFrame,
+    problems: pl.LazyFrame,
+    seed: int,
+    vocab: int = 1024,
+    excluded_ids: Collection[str] = frozenset(),
+) -> Iterator[str]:
     """Texts that the tokenizer is trained on: chunks of real code, documented functions, requests.
 
     Real code is sampled over all files, about 1,000 bytes per wanted token (more brings nothing
-    measurable); every problem gives one function and one request.
+    measurable); every problem gives one function and one request. `excluded_ids` are those of `build_corpus`.
     """
     wanted = 1000 * vocab
     slices = _slices(files, wanted)
-    chunks = FileChunks(files, frozenset(), TOKENIZER_CHUNK_CHARACTERS, seed, slices)
+    chunks = FileChunks(files, excluded_ids, TOKENIZER_CHUNK_CHARACTERS, seed, slices)
     taken = 0
     for document in itertools.chain.from_iterable(map(chunks.documents, range(slices))):
         if taken >= wanted:
             break
         taken += len(document.text.encode("utf-8"))
         yield document.text
-    for document in ProblemFunctions(problems, frozenset(), seed).documents(0):
+    for document in ProblemFunctions(problems, excluded_ids, seed).documents(0):
         yield document.text
-    for row in stream_rows(problems.select("instruction")):
-        yield str(row["instruction"])
+    for row in stream_rows(problems.select("problem_id", "instruction")):
+        if row["problem_id"] not in excluded_ids:
+            yield str(row["instruction"])
 
 
 def _slices(files: pl.LazyFrame, wanted_bytes: float) -> int:

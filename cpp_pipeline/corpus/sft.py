@@ -39,6 +39,15 @@ def excluded(report: pl.LazyFrame) -> frozenset[str]:
     return frozenset(report.select(pl.col("row_id").unique()).collect().to_series().to_list())
 
 
+def kept_problems(rows: pl.LazyFrame, report: pl.LazyFrame) -> pl.LazyFrame:
+    """Rows of training problems, or of what was made from them, without the problems that the report names.
+
+    `rows` has the column `problem_id`; its order is kept.
+    """
+    named = report.filter(table="train_problems").select(problem_id="row_id").unique()
+    return rows.join(named, on="problem_id", how="anti", maintain_order="left")
+
+
 def chosen_problems(problems: pl.LazyFrame, n: int, seed: int) -> pl.LazyFrame:
     """At most `n` problems with a reference, chosen by hash of (seed, id), in that order.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from cpp_pipeline.extract.lexer import token_sha256, tokens
+from cpp_pipeline.extract.lexer import token_lines, token_sha256, tokens
 
 __all__ = ["is_identifier", "normalised", "numbered", "symbols", "token_sha256", "tokens"]
 
@@ -24,6 +24,7 @@ _KEYWORD_TEXT = """
     xor xor_eq
 """
 _KEYWORDS = frozenset(_KEYWORD_TEXT.split())
+_CONTINUED = re.compile(r"\\[ \t\f\v]*\r?\n")
 _LITERAL = re.compile(r"""\.?\d|(?:u8|[uUL])?R?["'].""", re.DOTALL)
 
 
@@ -33,11 +34,25 @@ def is_identifier(token: str) -> bool:
 
 
 def normalised(code: str) -> str:
-    """Code without comments and layout: its tokens with one space between them.
+    """Code without comments and layout: its tokens with one space between them, directives line by line as they are.
 
-    Two solutions with equal normal text differ in nothing that a compiler sees (line numbers apart).
+    Two solutions with equal normal text differ in nothing that a compiler sees (line numbers apart). Where layout
+    may have a meaning that tokens do not show, the normal text is the code itself: a `#` that makes text of a macro's
+    argument ([cpp.stringize]), its digraph, and continued lines beside raw strings, where they stay ([lex.phases]).
     """
-    return " ".join(tokens(code))
+    joined = _CONTINUED.sub("", code)
+    if "%:" in code or (joined != code and 'R"' in code):
+        return code
+    parts: list[str] = []
+    directive = False
+    for line, text in token_lines(joined):
+        after_directive, directive = directive, line[0] == "#"
+        if "#" in line[1:]:
+            return code
+        if parts:
+            parts.append("\n" if directive or after_directive else " ")
+        parts.append(text.strip() if directive else " ".join(line))
+    return "".join(parts)
 
 
 def numbered(parts: Sequence[str]) -> list[str]:

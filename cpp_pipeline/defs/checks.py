@@ -140,15 +140,19 @@ held_out_checks = [
     description="At most 2 % of the training rows are too close to a held-out problem; "
     "more means that a benchmark is inside a dump. The rows named here are not trained on.",
     additional_ins={
-        "docstring_pairs": dg.AssetIn("docstring_pairs"),
-        "train_problems": dg.AssetIn("train_problems"),
+        name: dg.AssetIn(name) for name in ("clean_files", "docstring_pairs", "diff_sft", "train_problems")
     },
 )
 def few_rows_near_held_out(
-    asset: pl.LazyFrame, docstring_pairs: pl.LazyFrame, train_problems: pl.LazyFrame
+    asset: pl.LazyFrame,
+    clean_files: pl.LazyFrame,
+    docstring_pairs: pl.LazyFrame,
+    diff_sft: pl.LazyFrame,
+    train_problems: pl.LazyFrame,
 ) -> dg.AssetCheckResult:
-    hits = asset.select(pl.col("row_id").n_unique()).collect().item()
-    rows = sum(f.select(pl.len()).collect().item() for f in (docstring_pairs, train_problems))
+    hits = asset.select("table", "row_id").unique().select(pl.len()).collect().item()
+    compared = (clean_files, docstring_pairs, diff_sft, train_problems)
+    rows = sum(f.select(pl.len()).collect().item() for f in compared)
     return dg.AssetCheckResult(passed=hits <= 0.02 * rows + 5, metadata={"hits": hits, "rows": rows})
 
 

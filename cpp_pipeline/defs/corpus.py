@@ -25,12 +25,13 @@ _SEED = {"seed": SETTINGS.seed}
 )
 def decontamination_report(
     context: dg.AssetExecutionContext,
+    clean_files: pl.LazyFrame,
     docstring_pairs: pl.LazyFrame,
     diff_sft: pl.LazyFrame,
     train_problems: pl.LazyFrame,
     eval_problems: pl.LazyFrame,
 ) -> pl.LazyFrame:
-    return hits(training_texts(docstring_pairs, diff_sft, train_problems), eval_problems)
+    return hits(training_texts(clean_files, docstring_pairs, diff_sft, train_problems), eval_problems)
 
 
 @folder_asset(
@@ -38,14 +39,20 @@ def decontamination_report(
     kind="checkpoints",
     group="corpus",
     kinds={"huggingface"},
-    deps=["clean_files", "train_problems"],
+    deps=["clean_files", "train_problems", "decontamination_report"],
     code=["corpus/tokenizer.py", "corpus/mixing.py", "corpus/formats.py"],
     config={"vocab": PRESET.shape.vocab, **_SEED},
     description="Byte-level BPE with the FIM and chat specials, as `tokenizer.json`.",
 )
 def tokenizer(context: dg.AssetExecutionContext, work: Path) -> None:
     store = context.resources.storage.store
-    texts = tokenizer_texts(store.scan("clean_files"), store.scan("train_problems"), SETTINGS.seed, PRESET.shape.vocab)
+    texts = tokenizer_texts(
+        store.scan("clean_files"),
+        store.scan("train_problems"),
+        SETTINGS.seed,
+        PRESET.shape.vocab,
+        sft.excluded(store.scan("decontamination_report")),
+    )
     facts = train_tokenizer(texts, PRESET.shape.vocab, work)
     write_result(work, "tokenizer", facts)
 

@@ -10,7 +10,7 @@ from cpp_pipeline.dumps.listing import list_dump
 from cpp_pipeline.dumps.reading import read_files
 from cpp_pipeline.storage.assets import table_asset
 from cpp_pipeline.storage.dumps import dump
-from cpp_pipeline.storage.store import scratch_folder
+from cpp_pipeline.storage.scratch import scratch_folder
 
 
 def _path(context: dg.AssetExecutionContext) -> Path:
@@ -19,7 +19,7 @@ def _path(context: dg.AssetExecutionContext) -> Path:
 
 @table_asset("repo_dump", group="ingest", kinds={"git"}, code=["dumps"])
 def repo_dump(context: dg.AssetExecutionContext) -> pl.LazyFrame:
-    return list_dump(_path(context), context.partition_key)
+    return list_dump(_path(context), context.partition_key, scratch_folder())
 
 
 @table_asset(

@@ -10,7 +10,7 @@ from cpp_pipeline.corpus.cmake import cmake_training_rows
 from cpp_pipeline.defs.resources import PRESET, SETTINGS
 from cpp_pipeline.rollouts.preference import training_pairs
 from cpp_pipeline.storage.assets import folder_asset
-from cpp_pipeline.storage.store import scratch_file
+from cpp_pipeline.storage.scratch import scratch_file
 from cpp_pipeline.training.curves import loss_curve
 
 _COMMON = ["models"]

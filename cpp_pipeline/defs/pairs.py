@@ -12,7 +12,7 @@ from cpp_pipeline.extract.pairs import docstring_pairs as documented_functions
 from cpp_pipeline.problems.cmake_projects import generate, verify_projects
 from cpp_pipeline.schemas import TABLES
 from cpp_pipeline.storage.assets import table_asset
-from cpp_pipeline.storage.store import scratch_folder
+from cpp_pipeline.storage.scratch import scratch_folder
 
 
 @table_asset(

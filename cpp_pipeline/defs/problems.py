@@ -9,7 +9,7 @@ from cpp_pipeline.problems.repairs import near_misses as neighbours
 from cpp_pipeline.problems.repairs import repair_rows as repairs
 from cpp_pipeline.storage.assets import table_asset
 from cpp_pipeline.storage.dumps import problem_sets
-from cpp_pipeline.storage.store import scratch_folder
+from cpp_pipeline.storage.scratch import scratch_folder
 
 _SIZES = {"train": PRESET.train_problems, "eval": PRESET.eval_problems, "seed": SETTINGS.seed}
 _SANDBOX = frozenset({"sandbox"})

@@ -3,14 +3,14 @@
 import dagster as dg
 import polars as pl
 
-from cpp_pipeline.corpus.sft import chosen_problems
+from cpp_pipeline.corpus.sft import chosen_problems, kept_problems
 from cpp_pipeline.defs.resources import PRESET, SETTINGS
 from cpp_pipeline.rollouts import preference, prompts
 from cpp_pipeline.storage.assets import table_asset, work_folder
-from cpp_pipeline.storage.store import scratch_file
+from cpp_pipeline.storage.scratch import scratch_file
 
 _SAMPLING = {"k": PRESET.k, "problems": PRESET.pass_k_problems, "seed": SETTINGS.seed, "preset": PRESET.name}
-_CODE = ["rollouts", "models", "sandbox", "corpus/formats.py"]
+_CODE = ["rollouts", "models", "sandbox", "corpus/formats.py", "corpus/sft.py"]
 _NEEDS = frozenset({"launcher", "sandbox"})
 
 
@@ -18,7 +18,8 @@ def _sample(context: dg.AssetExecutionContext, checkpoint: str, form: str) -> pl
     """Sample k solutions of the chosen training problems with a checkpoint, judged."""
     store = context.resources.storage.store
     problems = scratch_file()
-    chosen_problems(store.scan("train_problems"), PRESET.pass_k_problems, SETTINGS.seed).sink_parquet(problems)
+    kept = kept_problems(store.scan("train_problems"), store.scan("decontamination_report"))
+    chosen_problems(kept, PRESET.pass_k_problems, SETTINGS.seed).sink_parquet(problems)
     work = work_folder(context)
     context.resources.launcher.run(
         context,
@@ -43,7 +44,7 @@ def _sample(context: dg.AssetExecutionContext, checkpoint: str, form: str) -> pl
     kinds={"pytorch", "cpp"},
     code=_CODE,
     config=_SAMPLING,
-    deps=["base_checkpoint", "train_problems", "sandbox_canaries"],
+    deps=["base_checkpoint", "train_problems", "decontamination_report", "sandbox_canaries"],
     resources=_NEEDS,
     plots={"pass_k_solutions": "verdict"},
 )
@@ -57,7 +58,7 @@ def pass_k_solutions(context: dg.AssetExecutionContext) -> pl.LazyFrame:
     kinds={"pytorch", "cpp"},
     code=_CODE,
     config=_SAMPLING,
-    deps=["sft_checkpoint", "train_problems", "sandbox_canaries"],
+    deps=["sft_checkpoint", "train_problems", "decontamination_report", "sandbox_canaries"],
     resources=_NEEDS,
     plots={"sft_pass_k_solutions": "verdict"},
 )
@@ -69,21 +70,26 @@ def sft_pass_k_solutions(context: dg.AssetExecutionContext) -> pl.LazyFrame:
     "preference_pairs",
     group="rollouts",
     kinds={"polars"},
-    code=["rollouts/preference.py", "curate"],
+    code=["rollouts/preference.py", "curate", "corpus/sft.py"],
     config={"min_similarity": 0.7, "min_margin": 0.2},
     plots={"preference_pairs": "margin"},
 )
 def preference_pairs(
-    context: dg.AssetExecutionContext, sft_pass_k_solutions: pl.LazyFrame, train_problems: pl.LazyFrame
+    context: dg.AssetExecutionContext,
+    sft_pass_k_solutions: pl.LazyFrame,
+    train_problems: pl.LazyFrame,
+    decontamination_report: pl.LazyFrame,
 ) -> pl.LazyFrame:
-    return preference.pairs(sft_pass_k_solutions, train_problems, min_similarity=0.7, min_margin=0.2)
+    solutions = kept_problems(sft_pass_k_solutions, decontamination_report)
+    problems = kept_problems(train_problems, decontamination_report)
+    return preference.pairs(solutions, problems, min_similarity=0.7, min_margin=0.2)
 
 
 @table_asset(
     "gspo_prompts",
     group="rollouts",
     kinds={"polars"},
-    code=["rollouts/prompts.py", "rollouts/passk.py"],
+    code=["rollouts/prompts.py", "rollouts/passk.py", "corpus/sft.py"],
     config={"limit": PRESET.train_problems, "seed": SETTINGS.seed},
     plots={"gspo_prompts": "pass_rate"},
 )
@@ -93,10 +99,5 @@ def gspo_prompts(
     sft_pass_k_solutions: pl.LazyFrame,
     decontamination_report: pl.LazyFrame,
 ) -> pl.LazyFrame:
-    kept = train_problems.join(
-        decontamination_report.filter(table="train_problems"),
-        left_on="problem_id",
-        right_on="row_id",
-        how="anti",
-    )
+    kept = kept_problems(train_problems, decontamination_report)
     return prompts.gspo_prompts(kept, sft_pass_k_solutions, PRESET.train_problems, SETTINGS.seed)

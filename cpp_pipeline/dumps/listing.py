@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,18 @@ import polars as pl
 from cpp_pipeline.dumps.gitstore import git_dir, ref_listing
 from cpp_pipeline.dumps.items import path_text
 from cpp_pipeline.dumps.registry import check_name, detect_kind
+from cpp_pipeline.dumps.spool import Spool
 from cpp_pipeline.schemas import TABLES
 
 _READ_BYTES = 1 << 20
 
 
-def list_dump(path: Path, name: str) -> pl.LazyFrame:
+def list_dump(path: Path, name: str, scratch: Path) -> pl.LazyFrame:
     """List the files of a dump as rows of `repo_dump`, ordered by path.
 
     A git repository's own files are one row, the text of HEAD and all refs, beside its work-tree files: ids
     name the objects already. Symbolic links are not followed; their row is the hash of where they point to.
-    An archive, JSONL or parquet dump is one row.
+    An archive, JSONL or parquet dump is one row. The rows are spooled to the folder `scratch` and sorted there.
 
     Raises
     ------
@@ -37,8 +39,12 @@ def list_dump(path: Path, name: str) -> pl.LazyFrame:
     check_name(name)
     path = Path(path)
     found = _folder(path) if detect_kind(path) == "folder" else iter([_file(path, path.name)])
-    rows = sorted(({"dump": name, **row} for row in found), key=lambda r: str(r["path"]))
-    return TABLES["repo_dump"].frame(rows)
+    scratch.mkdir(parents=True, exist_ok=True)
+    file = Path(tempfile.mkdtemp(prefix="listing-", dir=scratch)) / "repo_dump.parquet"
+    with Spool(TABLES["repo_dump"], file) as listing:
+        for row in found:
+            listing.add({"dump": name, **row})
+    return listing.scan().sort("path")
 
 
 def links_out(path: Path) -> int:

@@ -14,14 +14,15 @@ from rapidfuzz.distance import Levenshtein
 
 # Order matters: strings stand before comments ("http://x"), raw strings before identifiers (R"(..)").
 # Every alternative is linear: possessive repeats, and what is not closed runs to the end of the text.
+# A line goes on behind a backslash, also when blanks stand between it and the line end (as g++ reads it).
 _TOKEN = re.compile(
     r"""
-    (?P<skip> \s++ | \\\r?\n
-      | //(?:[^\\\n]|\\.)*+
+    (?P<skip> \s++ | \\[ \t\f\v]*\r?\n
+      | //(?:[^\\\n]|\\[ \t\f\v\r]*\n|\\.)*+
       | /\*.*?(?:\*/|\Z) )
   | (?:u8|[uUL])?R"(?P<fence>[^\s()\\"]{0,16})\(.*?(?:\)(?P=fence)"|\Z)
-  | (?:u8|[uUL])?"(?:[^"\\\n]|\\.)*+"
-  | (?:u8|[uUL])?'(?:[^'\\\n]|\\.)++'
+  | (?:u8|[uUL])?"(?:[^"\\\n]|\\[ \t\f\v\r]*\n|\\.)*+"
+  | (?:u8|[uUL])?'(?:[^'\\\n]|\\[ \t\f\v\r]*\n|\\.)++'
   | [^\W\d]\w*+
   | \.?\d(?:[eEpP][+-]|'?\w|\.)*+
   | <<=|<=>|->\*|\.\.\.|::|->|\+\+|--|<<|&&|\|\||\#\#|[-+*/%&|^=!<>]=|\S
@@ -38,6 +39,21 @@ def tokens(code: str) -> list[str]:
     ends with the text. `>>` is two tokens, so that `A<B<C>>` and `A<B<C> >` are the same.
     """
     return [m.group() for m in _TOKEN.finditer(code) if m.lastgroup != "skip"]
+
+
+def token_lines(code: str) -> list[tuple[list[str], str]]:
+    """Tokens and text of each line that holds any; a comment or a raw string does not end the line it is in."""
+    found: list[tuple[list[str], str]] = []
+    parts: list[str] = []
+    start = 0
+    for match in _TOKEN.finditer(code):
+        if match.lastgroup != "skip":
+            start = start if parts else match.start()
+            parts.append(match.group())
+        elif parts and match.group().isspace() and "\n" in match.group():
+            found.append((parts, code[start : match.start()]))
+            parts = []
+    return [*found, (parts, code[start:])] if parts else found
 
 
 def hash_tokens(parts: Sequence[str]) -> str:

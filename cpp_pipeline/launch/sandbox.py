@@ -3,24 +3,56 @@
 from __future__ import annotations
 
 import atexit
+import os
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import cache
 
 import dagster as dg
+import httpx
 
 from cpp_pipeline.sandbox.client import SandboxClient, SandboxUnavailable
 from cpp_pipeline.sandbox.local import local_controller
 
 _REMEDY = "`cpp-pipeline doctor` says what this machine lacks; SANDBOX_URL may name a controller elsewhere."
+_HEALTH_SECONDS = 10.0
 
 
-@cache
-def _own_controller(workers: int) -> str:
-    """Start one controller a process: its precompiled header costs seconds."""
-    stack = ExitStack()
-    atexit.register(stack.close)
-    return str(stack.enter_context(local_controller(workers=workers)))
+class _OwnController:
+    """The one controller of this process; its precompiled header costs seconds, so it is kept until the exit."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stack = ExitStack()
+        self._url = ""
+        self._owner = 0
+        atexit.register(self._close)
+
+    def address(self, workers: int) -> str:
+        """Its URL; starts it when there is none or when it no longer answers. `workers` counts at the start only."""
+        with self._lock:
+            if not self._url or self._owner != os.getpid() or not _answers(self._url):
+                self._close()
+                self._stack, self._owner = ExitStack(), os.getpid()
+                self._url = self._stack.enter_context(local_controller(workers=workers))
+            return self._url
+
+    def _close(self) -> None:
+        self._url = ""
+        if self._owner == os.getpid():  # a forked child does not stop its parent's
+            self._stack.close()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/healthz", timeout=_HEALTH_SECONDS, trust_env=False).status_code == 200
+    except httpx.TimeoutException:
+        return True  # busy; one that has ended refuses the connection
+    except httpx.TransportError:
+        return False
+
+
+_own = _OwnController()
 
 
 class SandboxResource(dg.ConfigurableResource[None]):
@@ -40,7 +72,7 @@ class SandboxResource(dg.ConfigurableResource[None]):
             This machine cannot isolate or compile; says why and what to do.
         """
         try:
-            return self.url or _own_controller(self.workers)
+            return self.url or _own.address(self.workers)
         except SandboxUnavailable as error:
             raise SandboxUnavailable(f"{error}\n  {_REMEDY}") from error
 

@@ -60,10 +60,10 @@ def train_set(
     log: Callable[[str], None],
 ) -> tuple[pl.LazyFrame, pl.LazyFrame]:
     """Rows of `train_problems` and its quarantine: family, bundled, and problems mined from `pairs`."""
-    table, quarantine = TABLES["train_problems"], TABLES["train_problems_quarantine"]
+    table = TABLES["train_problems"]
     family = generate(preset.train_problems, 0, seed)[0]
     own, failed = verified(table.frame(family + bundled_problems()[0]), client, scratch)
-    mined, rejected = mine(pairs, client, preset.mined_candidates, seed, log)
+    mined, rejected = mine(pairs, client, preset.mined_candidates, seed, log, scratch)
     # Mined references were run while mining; their tests are what they returned.
     rows = pl.concat([own, table.frame(mined)])
-    return table.conform(rows), pl.concat([failed, quarantine.frame(rejected)])
+    return table.conform(rows), pl.concat([failed, rejected])

@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import random
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -24,7 +24,11 @@ ENTRY = "solve"
 PREAMBLE = "#include <algorithm>\n#include <cmath>\n#include <vector>\n"
 """<cmath> declares std::abs for int as well (ISO C++17 [cmath.abs])"""
 N_TESTS = 10
-ONE_STEP_SHARE = 0.1
+ONE_STEP_SHARE = 0.2
+"""of the training rows, as far as there are different one-step problems"""
+TRAIN_STYLES = 2
+"""Solution styles of a training problem, by hash: every reference is judged, and two teach as much as four.
+Held-out problems have all, so that none can be copied unseen."""
 HELD_OUT_PAIRS = 42
 """of 190 unordered pairs of different steps"""
 ENTRY_NAMES = (
@@ -196,23 +200,22 @@ def _train_rows(held_out: frozenset[tuple[str, str]], n_train: int, seed: int) -
     one_step = list(itertools.product([(name,) for name in sorted(OPERATORS)], sorted(REDUCERS)))
     rng.shuffle(two_step)
     rng.shuffle(one_step)
-    pools: tuple[Iterator[tuple[tuple[str, ...], str]], ...] = (itertools.cycle(one_step), itertools.cycle(two_step))
+    pools: tuple[deque[tuple[tuple[str, ...], str]], ...] = (deque(one_step), deque(two_step))
     seen: set[str] = set()
-    misses = 0
     for position in range(n_train):
-        # Every tenth row, so that any prefix of the table holds the same share of one-step problems.
+        # At fixed positions, so that any prefix of the table holds the same share of one-step problems.
         is_two_step = (position + 1) % round(1 / ONE_STEP_SHARE) != 0
         found = None
         while found is None:
-            names, reducer = next(pools[is_two_step])
-            found = _draw(rng, names, reducer, seen)
-            misses = 0 if found else misses + 1
-            if misses > len(one_step):
-                is_two_step = True
-            if misses > 2 * len(two_step):
+            pool = pools[is_two_step] or pools[1]
+            if not pool:
                 raise ValueError(f"the family has about {position} training problems; {n_train} were asked for")
+            names, reducer = pool.popleft()
+            found = _draw(rng, names, reducer, seen)
+            if found is not None:  # else nothing new is left in this combination
+                pool.append((names, reducer))
         seen.add(found[0].key)
-        yield _row(*found)
+        yield _row(*found, TRAIN_STYLES)
 
 
 def _draw(rng: random.Random, names: Sequence[str], reducer: str, seen: set[str]) -> tuple[Task, list[Row]] | None:
@@ -255,7 +258,8 @@ def _telling(task: Task, tests: Sequence[Row]) -> bool:
     return True
 
 
-def _row(task: Task, tests: Sequence[Row]) -> Row:
+def _row(task: Task, tests: Sequence[Row], styles: int | None = None) -> Row:
+    """A problem row; its references are the first `styles` styles (default: all) from one chosen by hash."""
     words = ", then ".join(s.words for s in task.steps)
     outcome = task.reducer.phrasings[task.phrasing]
     references = solutions(task)
@@ -271,7 +275,7 @@ def _row(task: Task, tests: Sequence[Row]) -> Row:
         entry_point=ENTRY,
         preamble=PREAMBLE,
         tests=tests,
-        references=references[first:] + references[:first],
+        references=(references[first:] + references[:first])[:styles],
         licence="Apache-2.0",
         provenance=f"{VERSION} {task.key}",
     )

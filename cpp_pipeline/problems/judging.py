@@ -19,6 +19,10 @@ MUTANT_TIMEOUT_SECONDS = 2.0
 """CPU time of all tests of a mutant; the short limit makes endless loops cheap."""
 
 
+PROBLEM_UNUSABLE = "harness_compile_failed"
+"""Begins the error of a job whose preamble or signature cannot be judged: a fault of the problem, for good."""
+
+
 class SandboxTrouble(RuntimeError):
     """Verdicts are missing for reasons of our own; nothing can be concluded from that."""
 
@@ -36,17 +40,20 @@ def job(row: Row, code: str, job_id: str, *, timeout_seconds: float = 5.0, tests
 
 
 def judge(client: SandboxClient, jobs: Sequence[Job]) -> list[Result]:
-    """Verdicts in the order of the jobs.
+    """Results in the order of the jobs.
+
+    A job of an unusable problem (bad preamble, unsupported signature) keeps its error: it has no verdict, and
+    `compile_ok` is None, so callers refuse it as they refuse a solution that fails.
 
     Raises
     ------
     SandboxTrouble
-        When a job has an error in place of a verdict, after the client's retries.
+        When a job has any other error in place of a verdict, after the client's retries.
     """
     if not jobs:
         return []
     results: list[Result] = client.batch_verify(jobs)
-    failed = [r for r in results if r.error is not None]
+    failed = [r for r in results if r.error is not None and not r.error.startswith(PROBLEM_UNUSABLE)]
     if failed:
         raise SandboxTrouble(
             f"{len(failed)} of {len(results)} jobs have no verdict; first {failed[0].id}: {failed[0].error}. "

@@ -10,21 +10,26 @@ least 80 % fail a test.
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 import json
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from cpp_pipeline.dumps.spool import Spool
 from cpp_pipeline.problems.candidates import Candidate, Unfit, candidate
 from cpp_pipeline.problems.inputs import default_value, natural_inputs
 from cpp_pipeline.problems.judging import MUTANT_TIMEOUT_SECONDS, judge
 from cpp_pipeline.problems.mutants import mutants
 from cpp_pipeline.problems.rows import Row, problem_row, quarantine_row, short_hash
 from cpp_pipeline.sandbox.types import Job, Result
+from cpp_pipeline.schemas import TABLES
 
 if TYPE_CHECKING:
     from cpp_pipeline.sandbox.client import SandboxClient
@@ -68,8 +73,8 @@ class _Attempt:
 
 
 def mine(
-    pairs: pl.LazyFrame, client: SandboxClient, limit: int, seed: int, log: Callable[[str], None]
-) -> tuple[list[Row], list[Row]]:
+    pairs: pl.LazyFrame, client: SandboxClient, limit: int, seed: int, log: Callable[[str], None], scratch: Path
+) -> tuple[list[Row], pl.LazyFrame]:
     """Problems from rows of `docstring_pairs`.
 
     Parameters
@@ -78,48 +83,53 @@ def mine(
         Most candidates to compile, a fixed sample by hash; rows are streamed, only the sample is held.
     log
         Receives one line a batch.
+    scratch
+        Folder for the quarantine rows, which are as many as there are functions.
 
     Returns
     -------
     tuple
-        Rows of `train_problems` (source `mined`), and quarantine rows with the reason for each function that
-        was looked at and is no problem.
+        Rows of `train_problems` (source `mined`), and a frame of quarantine rows with the reason for each
+        function that was looked at and is no problem.
 
     Raises
     ------
     SandboxTrouble
         When the sandbox could not judge.
     """
-    sample, rejected = _sample(pairs, limit, seed)
+    file = Path(tempfile.mkdtemp(prefix="mined-", dir=scratch)) / "quarantine.parquet"
     rows: list[Row] = []
-    for start in range(0, len(sample), BATCH_CANDIDATES):
-        batch = sample[start : start + BATCH_CANDIDATES]
-        kept, refused = _mine_batch(batch, client, seed)
-        rows += kept
-        rejected += refused
-        log(f"mined {len(rows)} problems from {start + len(batch)} of {len(sample)} candidates")
-    return rows, rejected
+    with Spool(TABLES["train_problems_quarantine"], file) as rejected:
+        sample = _sample(pairs, limit, seed, rejected)
+        for start in range(0, len(sample), BATCH_CANDIDATES):
+            batch = sample[start : start + BATCH_CANDIDATES]
+            kept, refused = _mine_batch(batch, client, seed)
+            rows += kept
+            for row in refused:
+                rejected.add(row)
+            log(f"mined {len(rows)} problems from {start + len(batch)} of {len(sample)} candidates")
+    return rows, rejected.scan()
 
 
-def _sample(pairs: pl.LazyFrame, limit: int, seed: int) -> tuple[list[Candidate], list[Row]]:
-    """The `limit` fit functions with the smallest hashes, one for each distinct code; and who is unfit."""
-    rejected: list[Row] = []
+def _sample(pairs: pl.LazyFrame, limit: int, seed: int, rejected: Spool) -> list[Candidate]:
+    """The `limit` fit functions with the smallest hashes, one for each distinct code."""
     heap: list[tuple[int, str, Candidate]] = []
-    seen: set[str] = set()
+    seen: set[bytes] = set()
     for row in _rows(pairs):
+        code = hashlib.blake2b(row["token_sha256"].encode(), digest_size=8).digest()
         try:
-            if row["token_sha256"] in seen:
+            if code in seen:
                 raise Unfit("duplicate", f"{row['dump']}:{row['repo']}/{row['path']}:{row['line']}")
             made = candidate(row)
         except Unfit as unfit:
-            rejected.append(quarantine_row(row["pair_id"], unfit.reason, str(unfit), row["signature"]))
+            rejected.add(quarantine_row(row["pair_id"], unfit.reason, str(unfit), row["signature"]))
             continue
-        seen.add(row["token_sha256"])
+        seen.add(code)
         rank = int(short_hash("mine", seed, row["token_sha256"]), 16)
         heapq.heappush(heap, (-rank, row["pair_id"], made))
         if len(heap) > limit:
             heapq.heappop(heap)
-    return [made for _, _, made in sorted(heap, key=lambda entry: (-entry[0], entry[1]))], rejected
+    return [made for _, _, made in sorted(heap, key=lambda entry: (-entry[0], entry[1]))]
 
 
 def _rows(pairs: pl.LazyFrame) -> Iterator[Row]:
@@ -172,7 +182,7 @@ def _check_inputs(attempt: _Attempt) -> None:
 def _check_outputs(attempt: _Attempt, first: Result, second: Result) -> None:
     """Set the tests to what the reference returned twice."""
     if not first.compile_ok:
-        raise Unfit("does not compile alone", first.stderr[:500])
+        raise Unfit("does not compile alone", (first.error or first.stderr)[:500])
     once, twice = _values(first), _values(second)
     steady = [i for i in once if i in twice and _text(once[i]) == _text(twice[i])]
     if len(steady) < len(once):

@@ -93,6 +93,8 @@ def _judge_batch(rows: Sequence[Row], client: SandboxClient) -> tuple[list[Row],
 
 
 def _what_failed(result: Result) -> str:
+    if result.error is not None:
+        return result.error[:500]
     wrong = next((t for t in result.tests if t.verdict != "AC"), None)
     at = f"; test {wrong.index} gave {wrong.verdict} {str(wrong.actual)[:200]}" if wrong else ""
     return f"{result.verdict}, {result.tests_passed} of {result.tests_total} tests{at}; {result.stderr[:300]}".strip()

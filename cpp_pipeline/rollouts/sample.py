@@ -34,6 +34,7 @@ from cpp_pipeline.rollouts.merge import Candidate, distinct_candidates, merge, s
 from cpp_pipeline.sandbox.client import SandboxClient
 from cpp_pipeline.sandbox.types import Job, Result
 from cpp_pipeline.schemas import TABLES
+from cpp_pipeline.settings import Settings
 
 SHARD_PROBLEMS = 32
 MAX_ERROR_SHARE = 0.05
@@ -134,9 +135,16 @@ class Ledger:
     errors: int = 0
     done: int = 0
 
-    def has(self, task: Task) -> bool:
-        """Whether an earlier run committed the shard of `task`."""
-        return (self.shards / f"{task.name}.parquet").exists()
+    def resume(self, work: Sequence[Task]) -> list[Task]:
+        """The tasks still to do; counts the shards that earlier attempts left, with their errors."""
+        there = [path for t in work if (path := self._path(t)).exists()]
+        self.done = len(there)
+        failed = (pl.scan_parquet(p).filter(pl.col("error").is_not_null()).select(pl.col("count").sum()) for p in there)
+        self.errors = sum(frame.collect().item() for frame in failed)
+        return [t for t in work if not self._path(t).exists()]
+
+    def _path(self, task: Task) -> Path:
+        return self.shards / f"{task.name}.parquet"
 
     def commit(self, task: Task, rows: list[Row], cpu_seconds: float) -> None:
         """Keep a judged shard, unless too many samples have no verdict by now."""
@@ -149,7 +157,7 @@ class Ledger:
                 "Run `cpp-pipeline sandbox check`, then start the command again: it goes on where it was."
             )
         frame = TABLES["pass_k_solutions"].frame(rows).collect()
-        commit_parquet(frame, self.shards / f"{task.name}.parquet", {"cpu_seconds": repr(cpu_seconds)})
+        commit_parquet(frame, self._path(task), {"cpu_seconds": repr(cpu_seconds)})
         self.done += 1
         passed = sum(r["count"] for r in rows if r["verdict"] == "AC") / max(1, frame["count"].sum())
         self.progress.report(self.done, f"shards, {passed:.3f} of the last pass, {self.errors} errors")
@@ -164,8 +172,7 @@ def run(sampler: Sampler, work: Sequence[Task], client: SandboxClient, shards: P
         When more than MAX_ERROR_SHARE of all samples have no verdict; the shard at hand is not kept.
     """
     ledger = Ledger(shards, progress, sum(t.k * len(t.problems) for t in work))
-    missing = [t for t in work if not ledger.has(t)]
-    ledger.done = len(work) - len(missing)
+    missing = ledger.resume(work)
     with ThreadPoolExecutor(1, thread_name_prefix="judge") as judging:
         pending: tuple[Task, Future[list[Row]], float] | None = None
         for task in missing:
@@ -230,7 +237,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="CPU threads of torch")
     parser.add_argument("--sandbox-url", required=True, help="controller that judges code")
-    parser.add_argument("--sandbox-token", default=None, help="bearer token of the controller")
+    parser.add_argument(
+        "--sandbox-token", default=None, help="bearer token of the controller; default: the setting SANDBOX_TOKEN"
+    )
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--overwrite", action="store_true", help="sample again over a finished folder")
     args = parser.parse_args(arguments)
@@ -260,7 +269,8 @@ def main(arguments: Sequence[str] | None = None) -> Row:
     if not fitting:
         raise ValueError(f"no prompt of {args.problems} leaves room for {args.max_new_tokens} new tokens")
     work = tasks(fitting, args.k, args.temperature, args.greedy)
-    with Progress("sample", len(work)) as progress, SandboxClient(args.sandbox_url, args.sandbox_token) as client:
+    token = args.sandbox_token or Settings.from_env().sandbox_token or None
+    with Progress("sample", len(work)) as progress, SandboxClient(args.sandbox_url, token) as client:
         if len(fitting) < len(rows):
             progress.say(f"{len(rows) - len(fitting)} problems are left out: their prompts fill the context")
         run(sampler, work, client, args.output / "shards", progress)

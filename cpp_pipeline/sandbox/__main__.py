@@ -22,6 +22,7 @@ from cpp_pipeline.sandbox.client import SandboxClient, SandboxUnavailable
 from cpp_pipeline.sandbox.controller import create_app
 from cpp_pipeline.sandbox.local import local_controller
 from cpp_pipeline.sandbox.startup import start_service
+from cpp_pipeline.settings import Settings
 
 _WATCH_SECONDS = 0.5
 
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     serve.add_argument("--bwrap", default="bwrap", help="bubblewrap program")
     serve.add_argument("--die-with-parent", action="store_true", help="stop when the starting process ends")
     check = commands.add_parser("check", help="judge the canaries and print a table")
-    check.add_argument("--url", help="a running controller; without it one is started")
+    check.add_argument("--url", help="a running controller, with the token of SANDBOX_TOKEN; without it one is started")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     return _serve(args) if args.command == "serve" else _check(args.url)
@@ -95,7 +96,7 @@ def _watch_parent(parent: int) -> None:
 def _check(url: str | None) -> int:
     try:
         if url:
-            with SandboxClient(url) as client:
+            with SandboxClient(url, token=Settings.from_env().sandbox_token or None) as client:
                 rows = run_canaries(client)
         else:
             with local_controller() as address, SandboxClient(address) as client:

@@ -83,6 +83,14 @@ _MEMCMP = 'extern "C" int memcmp(const void*, const void*, size_t) { return 0; }
 _CODEC = "template <> void judge_rpc::put<int>(judge_rpc::Writer& w, const int&) { w.out.assign(100, 'x'); }\n"
 _IGNORE = "for (int i = 1; i < 32; ++i) std::signal(i, SIG_IGN); for (;;) {} return 0;"
 _BOMB = "for (int i = 0; i < 200; ++i) if (fork() == 0) pause(); return 0;"
+_DIGRAPHS = f"""{SIGNATURE} {{ int define = 0; int undef = 0;
+%:define string c0
+%:define size solve
+    return string::size(v);
+%:undef string
+%:undef size
+}}
+"""
 ATTACKS: dict[str, tuple[int, str]] = {
     "exit_in_function": (0, _with("cstdlib", "std::exit(0);")),
     "_exit_in_function": (0, _with("unistd.h", "_exit(0);")),
@@ -114,6 +122,7 @@ ATTACKS: dict[str, tuple[int, str]] = {
         0,
         _with("exception unistd.h", "std::set_terminate([] { _exit(0); }); std::terminate();"),
     ),
+    "call_a_neighbour": (0, _DIGRAPHS),
     "ignore_the_timer": (0, _with("csignal", _IGNORE)),
 }
 
@@ -128,7 +137,13 @@ def jobs() -> list[Job]:
 def run_canaries(client: Verifier) -> list[dict[str, Any]]:
     """Rows of table `sandbox_canaries`; `ok` says whether the sandbox was right."""
     rows = []
-    for result in client.batch_verify(jobs()):
+    right = [f"program/{name}" for name, (verdict, _) in PROGRAMS.items() if verdict == "AC"]
+    together, others = [], []
+    for job in jobs():
+        # attacks meet right programs only: one that reaches a neighbour gains by it, and none takes their group apart
+        (together if job.id in right or job.id.startswith("attack/") else others).append(job)
+    results = {r.id: r for batch in (together, others) for r in client.batch_verify(batch)}
+    for result in (results[job.id] for job in jobs()):
         kind, name = result.id.split("/", 1)
         if kind == "program":
             expected, honest = PROGRAMS[name][0], None

@@ -1,6 +1,6 @@
 """Client of the sandbox controller.
 
-Belongs here: HTTP, retries, order of results. An infrastructure failure becomes `Result.error` (jobs of a batch)
+Belongs here: HTTP, retries, order of results. An infrastructure failure becomes `Result.error` (of single jobs)
 or `SandboxUnavailable`; it never becomes a verdict or a score.
 """
 
@@ -22,6 +22,7 @@ from cpp_pipeline.sandbox.types import CMakeJob, CMakeResult, Finding, Job, Resu
 logger = logging.getLogger(__name__)
 _RETRIED = {429, 502, 503}
 _CHUNK = 512
+_PASSING = ("worker_lost", "internal")
 
 
 class SandboxUnavailable(Exception):
@@ -38,7 +39,8 @@ class SandboxClient:
     token : str, optional
         Bearer token.
     retries : int
-        Further attempts after connection errors, 429 and 502/503.
+        Further attempts after connection errors, 429 and 502/503, and for jobs whose error may pass (`worker_lost`,
+        `internal`).
     read_timeout_seconds : float
         Longest silence on a response. It has nothing to do with the time limit of a job.
     """
@@ -103,6 +105,7 @@ class SandboxClient:
         on_result: Callable[[Result], object] | None,
     ) -> None:
         trouble = ""
+        failed: dict[int, Result] = {}
         for attempt in range(self._retries + 1):
             left = [(i, job) for i, job in chunk if i not in results]
             if not left:
@@ -113,17 +116,23 @@ class SandboxClient:
             try:
                 with self._http.stream("POST", "/execute/batch", json=body) as response:
                     if response.status_code == 200:
-                        self._read(response, ids, results, on_result)
-                        continue
-                    response.read()
-                    trouble = _refusal(response)
-                    if response.status_code not in _RETRIED or _final(response):
-                        raise SandboxUnavailable(trouble)
+                        self._read(response, ids, results, failed, on_result)
+                        if all(i in results for i in ids):
+                            return
+                        trouble = "no result, or an error that may pass, for some jobs"
+                    else:
+                        response.read()
+                        trouble = _refusal(response)
+                        if response.status_code not in _RETRIED or _final(response):
+                            raise SandboxUnavailable(trouble)
             except (httpx.TransportError, ValueError, KeyError, TypeError) as error:
                 # the connection broke, or what came is no result of ours: in both cases there is no verdict
                 trouble = f"{type(error).__name__}: {error}"
-                logger.warning("batch of %d jobs, attempt %d: %s", len(left), attempt + 1, trouble)
+            logger.warning("batch of %d jobs, attempt %d: %s", len(left), attempt + 1, trouble)
             self._pause(attempt)
+        for i, result in failed.items():
+            if i not in results:
+                _keep(i, result, results, on_result)
         if trouble and not any(i in results for i, _ in chunk):
             raise SandboxUnavailable(f"{self._http.base_url}: {trouble}")
 
@@ -132,15 +141,17 @@ class SandboxClient:
         response: httpx.Response,
         ids: dict[int, str],
         results: dict[int, Result],
+        failed: dict[int, Result],
         on_result: Callable[[Result], object] | None,
     ) -> None:
         for line in response.iter_lines():
             data = json.loads(line)
             position = int(data["id"])
             result = Result.from_json({**data, "id": ids[position]})
-            results[position] = result
-            if on_result:
-                on_result(result)
+            if _may_pass(result.error):
+                failed[position] = result
+            else:
+                _keep(position, result, results, on_result)
 
     def cmake(self, job: CMakeJob) -> CMakeResult:
         """Judge a CMakeLists.txt; raises SandboxUnavailable when no answer can be had."""
@@ -169,10 +180,14 @@ class SandboxClient:
                 trouble = f"{type(error).__name__}: {error}"
             else:
                 if response.status_code == 200:
-                    return dict(response.json())
-                trouble = _refusal(response)
-                if response.status_code not in _RETRIED or _final(response):
-                    raise SandboxUnavailable(trouble)
+                    data = dict(response.json())
+                    if attempt == self._retries or not _may_pass(data.get("error")):
+                        return data
+                    trouble = str(data["error"])
+                else:
+                    trouble = _refusal(response)
+                    if response.status_code not in _RETRIED or _final(response):
+                        raise SandboxUnavailable(trouble)
             logger.warning("%s, attempt %d: %s", path, attempt + 1, trouble)
             self._pause(attempt)
         raise SandboxUnavailable(f"{self._http.base_url}{path}: {trouble}")
@@ -180,6 +195,19 @@ class SandboxClient:
     def _pause(self, attempt: int) -> None:
         if attempt < self._retries:
             time.sleep(0.2 * 2**attempt * self._random.uniform(0.5, 1.5))
+
+
+def _keep(
+    position: int, result: Result, results: dict[int, Result], on_result: Callable[[Result], object] | None
+) -> None:
+    results[position] = result
+    if on_result:
+        on_result(result)
+
+
+def _may_pass(error: str | None) -> bool:
+    """True for trouble of the machine that judged, which another attempt may not meet."""
+    return error is not None and error.split(":")[0] in _PASSING
 
 
 def _refusal(response: httpx.Response) -> str:

@@ -57,7 +57,12 @@ class Box:
 
 @dataclass(frozen=True)
 class BoxResult:
-    """What a box left: exit code (128 + signal when killed), capped output, and why it was ended early."""
+    """What a box left: exit code (128 + signal when killed), capped output, and why it was ended early.
+
+    `killed` is true when neither the deadline nor the flood rule ended a box that died of SIGKILL. From out here a
+    program that kills itself and all others of its box looks the same as one that the machine killed; so only those
+    callers may take it for trouble of the machine that run nothing which can send signals.
+    """
 
     exit_code: int
     stdout: bytes
@@ -65,6 +70,11 @@ class BoxResult:
     timed_out: bool
     flooded: bool
     wall_seconds: float
+
+    @property
+    def killed(self) -> bool:
+        """Ended by a SIGKILL that is not ours."""
+        return self.exit_code == 128 + signal.SIGKILL and not self.timed_out and not self.flooded
 
 
 class Bubblewrap:
@@ -118,7 +128,7 @@ class Bubblewrap:
         Raises
         ------
         IsolationError
-            The box did not start; nothing in it has run.
+            The box did not start, or the sandbox was closed while it ran: what it left says nothing then.
         """
         status_read, status_write = os.pipe()
         filter_fd = os.open(self.filter, os.O_RDONLY)
@@ -135,6 +145,8 @@ class Bubblewrap:
             finally:
                 with self._lock:
                     self._running.discard(process)
+            if self._closed:
+                raise IsolationError("the sandbox is shutting down")
             # bubblewrap itself writes this line, on a descriptor that the boxed program never has
             if b'"child-pid"' not in status.read(1 << 12):
                 tail = result.stderr[-400:].decode("utf-8", "replace").strip()

@@ -8,12 +8,17 @@ from __future__ import annotations
 import hashlib
 import re
 
-_SPECIAL = re.compile(r'R"|__LINE__|__COUNTER__|\\\n|\?\?')
+# Text that is not read here as g++ reads it, or whose layout has a meaning: raw strings, line numbers, continued lines
+# (g++ allows blanks behind the backslash, and what follows the text begins with a line end), digraphs, odd line ends.
+_SPECIAL = re.compile(
+    r'R"|__LINE__|__COUNTER__|__builtin_LINE|source_location'
+    r"|\\[ \t\r\f\v]*(?:\n|\Z)|\?\?|<%|%>|<:|:>|%:|\r(?!\n)|\0"
+)
 _PIECES = re.compile(
     r"""(?P<comment>//[^\n]*|/\*.*?\*/)
       | (?P<string>(?:u8|u|U|L)?"(?:[^"\\\n]|\\.)*")
       | (?P<char>(?:u8|u|U|L)?'(?:[^'\\\n]|\\.)+')
-      | (?P<number>\.?[0-9](?:[eEpP][+-]|'[0-9A-Za-z]|[0-9A-Za-z_.])*)
+      | (?P<number>\.?[0-9](?:[eEpP][+-]|'[0-9A-Za-z_]|[0-9A-Za-z_.])*)
       | (?P<name>[A-Za-z_]\w*)
       | (?P<punct>::|->|\+\+|--|<<=|>>=|<=>|<=|>=|==|!=|&&|\|\||[-+*/%&|^]=|<<|[^\s\w])
       | (?P<newline>\n)

@@ -1,7 +1,8 @@
 """Which candidates are plain enough to be compiled together with others.
 
-Belongs here: that rule, and the one by which text is known not to compile. A plain candidate is exactly one function with the job's own signature, whose body
-can neither run anything before `main`, nor name another candidate, nor unbalance the text around it.
+Belongs here: that rule, and the one by which text is known not to compile. A plain candidate is exactly one
+function with the job's own signature, whose body can neither run anything before `main`, nor name another
+candidate, nor unbalance the text around it.
 The rule errs on the side of "not plain": such code is compiled alone, which is slower and never wrong.
 """
 

@@ -18,6 +18,7 @@ STATUS = {1: "RE", 2: "RE", 3: "TLE", 4: "MLE", 5: "OLE", 6: "TLE"}
 VALUE, BROKEN, SUMMARY = 0, 7, 0xFFFFFFFF
 _HEAD = struct.Struct("<8I")
 _TEXT_KEPT = 4096
+_STRICT_PATIENCE = 4  # as in native/runner.cpp
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ class Plan:
 
     def wall_seconds(self) -> float:
         """Deadline of the box; generous, since time on the wall says little on a busy machine."""
-        return 5 + len(self.set_of_entry) * (2 * (3 * self.call_seconds + 1) + 3 * self.entry_seconds)
+        patience = _STRICT_PATIENCE if self.strict else 1
+        return 5 + patience * len(self.set_of_entry) * (2 * (3 * self.call_seconds + 1) + 3 * self.entry_seconds)
 
 
 def run_program(boxes: Bubblewrap, program: Path, plan: Plan) -> Ran:

@@ -17,7 +17,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from cpp_pipeline.sandbox.isolation import NOBODY, Box, BoxResult, Bubblewrap, Limits
+from cpp_pipeline.sandbox.isolation import NOBODY, Box, BoxResult, Bubblewrap, IsolationError, Limits
 from cpp_pipeline.sandbox.types import STANDARDS
 
 NATIVE = Path(__file__).resolve().parent / "native"
@@ -146,7 +146,10 @@ class Toolchain:
         self, flags: list[str], out: Path, limits: Limits, readonly: list[tuple[str, str]], stdin: bytes = b""
     ) -> BoxResult:
         argv = ["/bin/sh", "-c", _SCRIPT, "sh", self.compiler, *flags]
-        return self.boxes.run(Box(argv, limits, stdin, readonly, [(str(out), "/out")]))
+        result = self.boxes.run(Box(argv, limits, stdin, readonly, [(str(out), "/out")]))
+        if result.killed:  # compiling runs nothing of the candidate, which therefore cannot have done it
+            raise IsolationError("the compiler was killed from outside its box; is the machine out of memory?")
+        return result
 
     def compile(self, source: str, std: str, out: Path) -> Compiled:
         """Compile and link one unit to `out/program`.

@@ -122,7 +122,7 @@ def summary(tests: Sequence[TestResult]) -> str:
 
 
 def broken(records: Mapping[int, Record]) -> bool:
-    """True when the runner itself could not make a child; such a group is judged again, one by one."""
+    """True when the runner could not start a child, or one stood still without using time: no fact about the case."""
     return any(r.status == BROKEN for r in records.values())
 
 

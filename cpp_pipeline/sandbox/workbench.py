@@ -7,21 +7,24 @@ Not here: which cases of a batch go together (`judge`).
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import re
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from cpp_pipeline.sandbox.isolation import Bubblewrap
+from cpp_pipeline.sandbox.isolation import Bubblewrap, IsolationError
 from cpp_pipeline.sandbox.metrics import Metrics
 from cpp_pipeline.sandbox.program import Entry, blamed, only_preamble, unit
-from cpp_pipeline.sandbox.runs import Plan, Ran, run_program
+from cpp_pipeline.sandbox.runs import Plan, Ran, Record, run_program
 from cpp_pipeline.sandbox.toolchain import Compiled, Toolchain
-from cpp_pipeline.sandbox.verdicts import Case, Outcome, assess, broken
+from cpp_pipeline.sandbox.types import Job
+from cpp_pipeline.sandbox.verdicts import Case, Outcome, assess, broken, prepare
 
 logger = logging.getLogger(__name__)
 ROUNDS = 5
+_RUNS = 2
 _STDERR_KEPT = 4096
 _LABEL = re.compile(r"\bc(\d+)(?=:\d+:)")
 _SCOPE = re.compile(r"\bc\d+::")
@@ -47,19 +50,43 @@ class Workbench:
         Raises
         ------
         IsolationError
-            A box did not start.
+            A box did not start, or trouble of the machine kept the tests from running.
         """
         self.metrics.add("sandbox_candidates_total", label='mode="alone"')
         with self._folder() as folder:
             compiled = self._compile([case], folder)
             if compiled.status != "ok":
                 return self._rejected(compiled, compiled.stderr)
-            ran = self._run([case], folder)
-        records = {test: record for (_, test), record in ran.records.items()}
-        outcome = assess(case, records, ran.cause)
+            ran = self._run_surely(case, folder)
+        outcome = assess(case, _only(ran), ran.cause)
         if outcome.malformed or ran.malformed or not ran.complete:
             self.metrics.add("sandbox_tamper_signals_total")
         return _with(outcome, compiled, grouped=False)
+
+    def _run_surely(self, case: Case, folder: Path) -> Ran:
+        """Run one case, once more when tests did not start; what is left is the candidate's fault or an error.
+
+        A plain candidate cannot disturb the runner, so that trouble then is always the machine's. Any other shares
+        the runner's process from before `main`, and nothing that leaves the box proves whose fault it is; a known
+        program beside it tells whether the machine works.
+        """
+        for _ in range(_RUNS):
+            ran = self._run([case], folder)
+            stalled = case.plain and not ran.complete and ran.cause != "OLE"
+            if not stalled and not broken(_only(ran)):
+                return ran
+        if case.plain or not self._machine_works():
+            raise IsolationError("the runner could not start a test")
+        self.metrics.add("sandbox_tamper_signals_total")
+        return ran
+
+    def _machine_works(self) -> bool:
+        with self._folder() as folder:
+            case = _witness()
+            if self._compile([case], folder).status != "ok":
+                return False
+            ran = self._run([case], folder)
+        return ran.complete and assess(case, _only(ran), ran.cause).verdict == "AC"
 
     def group(self, cases: Sequence[Case]) -> list[Outcome]:
         """Judge plain cases of one preamble and standard in one unit; outcomes in the same order."""
@@ -92,16 +119,18 @@ class Workbench:
 
     def _run_group(self, cases: Sequence[Case], folder: Path, compiled: Compiled) -> list[Outcome]:
         ran = self._run(cases, folder)
-        by_case: list[dict[int, object]] = [{} for _ in cases]
+        by_case: list[dict[int, Record]] = [{} for _ in cases]
         for (entry, test), record in ran.records.items():
             by_case[entry][test] = record
-        if not ran.complete or any(broken(r) for r in by_case):  # type: ignore[arg-type]
+        if not ran.complete:
             logger.warning("a group of %d was lost (%s); judging one by one", len(cases), ran.cause or "runner")
             self.metrics.add("sandbox_group_lost_total")
             return [self.alone(case) for case in cases]
         self.metrics.add("sandbox_candidates_total", len(cases), 'mode="grouped"')
-        outcomes = [assess(c, r, "RE") for c, r in zip(cases, by_case, strict=True)]  # type: ignore[arg-type]
-        return [_with(outcome, compiled, grouped=True) for outcome in outcomes]
+        return [
+            self.alone(case) if broken(found) else _with(assess(case, found, "RE"), compiled, grouped=True)
+            for case, found in zip(cases, by_case, strict=True)
+        ]
 
     def _compile(self, cases: Sequence[Case], folder: Path) -> Compiled:
         entries = [Entry(c.job.code, c.prototype, c.plain) for c in cases]
@@ -135,6 +164,17 @@ class Workbench:
             return Outcome(None, error=f"harness_compile_failed: the preamble does not compile: {text[:400]}")
         verdict = "CLE" if compiled.status == "limit" else "CE"
         return _with(Outcome(verdict, False, stderr=text), compiled, grouped=grouped)
+
+
+def _only(ran: Ran) -> dict[int, Record]:
+    """Records of a unit with one entry, by test."""
+    return {test: record for (_, test), record in ran.records.items()}
+
+
+@functools.cache
+def _witness() -> Case:
+    head = "int same(int value)"
+    return prepare(Job("witness", f"{head} {{ return value; }}", head, [{"args": [7], "expected": 7}]))
 
 
 def _with(outcome: Outcome, compiled: Compiled, grouped: bool) -> Outcome:

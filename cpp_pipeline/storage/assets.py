@@ -1,6 +1,6 @@
 """The two kinds of asset of this project, with what all of them share.
 
-`table_asset`: a function that returns frames; they are held to `schemas.py`, spooled to disk,
+`table_asset`: a function that returns frames; they are held to `schemas/`, spooled to disk,
 hashed and handed to the IO manager. `folder_asset`: a function that runs a command which leaves
 a finished work folder; it is published as a checkpoint, token shards or a report.
 
@@ -27,7 +27,8 @@ from cpp_pipeline.storage.currency import digest, inputs_digest, is_current, sta
 from cpp_pipeline.storage.io_manager import DATA_VERSION, INPUTS, KEPT, ROWS
 from cpp_pipeline.storage.metadata import column_plot, column_schema, preview
 from cpp_pipeline.storage.recipes import CONFIG, recipe_of
-from cpp_pipeline.storage.store import Store, content_version, spooled
+from cpp_pipeline.storage.scratch import spooled
+from cpp_pipeline.storage.store import Store, content_version
 
 OWNERS = {
     "ingest": "team:data",

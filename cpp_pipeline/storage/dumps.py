@@ -15,7 +15,8 @@ from pathlib import Path
 
 from cpp_pipeline.dumps.registry import check_name, detect_kind
 from cpp_pipeline.schemas import TABLES
-from cpp_pipeline.storage.store import Store, scratch_folder
+from cpp_pipeline.storage.scratch import scratch_folder
+from cpp_pipeline.storage.store import Store
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ import polars as pl
 from cpp_pipeline.schemas import TABLES
 from cpp_pipeline.storage.currency import stamp
 from cpp_pipeline.storage.recipes import recipe_of
-from cpp_pipeline.storage.store import Store, release_spool
+from cpp_pipeline.storage.scratch import release_spool
+from cpp_pipeline.storage.store import Store
 
 DATA_VERSION = "cpp_pipeline/data_version"
 ROWS = "cpp_pipeline/rows"

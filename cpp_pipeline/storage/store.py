@@ -1,7 +1,7 @@
 """Where things lie under the storage root, and how they get there whole.
 
 Belongs here: paths, atomic writes, footers. Does not belong here: what a table means
-(`schemas.py`) or when it has to be made again (`currency.py`).
+(`schemas/`) or when it has to be made again (`currency.py`).
 
     <root>/tables/<asset>/<partition or all>.parquet   one file, put in place by one rename
     <root>/checkpoints|shards|reports/<asset>/         a folder; `result.json` is written last
@@ -12,16 +12,13 @@ Belongs here: paths, atomic writes, footers. Does not belong here: what a table 
 
 from __future__ import annotations
 
-import atexit
 import hashlib
 import json
 import os
 import shutil
-import tempfile
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +28,9 @@ from pyarrow import ArrowException
 from upath import UPath
 
 from cpp_pipeline.schemas import TABLES
+from cpp_pipeline.storage.scratch import ROW_GROUP_ROWS, scratch_file, scratch_folder
 
-ROW_GROUP_ROWS = 50_000
 FOOTER_KEY = "cpp_pipeline"
-_SPOOLED: dict[int, tuple[pl.LazyFrame, Path]] = {}
 RESULT = "result.json"
 KINDS = ("checkpoints", "shards", "reports")
 
@@ -50,34 +46,6 @@ class Provenance:
     inputs_digest: str
     data_version: str
     rows: int | None = None
-
-
-@cache
-def scratch_folder() -> Path:
-    """A folder of this process for intermediate files, removed at its end."""
-    folder = Path(tempfile.mkdtemp(prefix="cpp_pipeline-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
-
-
-def scratch_file(suffix: str = ".parquet") -> Path:
-    """A new path in the scratch folder."""
-    return scratch_folder() / f"{uuid.uuid4().hex}{suffix}"
-
-
-def spooled(frame: pl.LazyFrame) -> tuple[pl.LazyFrame, Path]:
-    """Do a frame's work once, into a scratch file, and scan that."""
-    path = scratch_file()
-    frame.sink_parquet(path, row_group_size=ROW_GROUP_ROWS)
-    scan = pl.scan_parquet(path)
-    _SPOOLED[id(scan)] = (scan, path)
-    return scan, path
-
-
-def release_spool(frame: pl.LazyFrame) -> None:
-    """Give a spooled frame's disk space back, once it lies in its table."""
-    if id(frame) in _SPOOLED:
-        _SPOOLED.pop(id(frame))[1].unlink(missing_ok=True)
 
 
 def content_version(parquet: Path) -> str:

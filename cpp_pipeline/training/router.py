@@ -256,7 +256,6 @@ def _loop(
 ) -> None:
     decay = decay_linear if args.model else decay_half
     model.train()
-    loss = float("nan")
     for step in run.steps():
         indices = batch_indices(len(rows.tails), args.batch, step, args.seed).tolist()
         optimizer.lr_multiplier = decay(step, run.total_steps)
@@ -266,10 +265,9 @@ def _loop(
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP_NORM)
         optimizer.step()
         optimizer.zero_grad()
-        loss = float(value.detach())
         tokens = len(rows.prefix) + sum(len(rows.tails[i]) for i in indices)
-        run.record(step, {"loss": loss, "grad_norm": float(norm)}, tokens=tokens)
-    run.finish({"loss": loss, "train_rows": len(rows.tails), "prefix_tokens": len(rows.prefix)})
+        run.record(step, {"loss": float(value.detach()), "grad_norm": float(norm)}, tokens=tokens)
+    run.finish({"loss": run.recent("loss"), "train_rows": len(rows.tails), "prefix_tokens": len(rows.prefix)})
 
 
 def main(argv: Sequence[str] | None = None) -> None:

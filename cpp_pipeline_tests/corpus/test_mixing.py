@@ -12,11 +12,14 @@ from hypothesis import strategies as st
 
 from cpp_pipeline.corpus.formats import SPECIALS
 from cpp_pipeline.corpus.mixing import MODE_SHARES, build_corpus, cell_quotas, tokenizer_texts
+from cpp_pipeline.corpus.sft import excluded
 from cpp_pipeline.corpus.shards import open_shards
 from cpp_pipeline.corpus.sources import body_lines, body_of, chunk_at_line_ends, documented, half
 from cpp_pipeline.corpus.tokenizer import decode, load_tokenizer
+from cpp_pipeline.curate.decontaminate import hits, training_texts
 from cpp_pipeline.schemas import TABLES
 from cpp_pipeline_tests.corpus.conftest import file_row, source_text
+from cpp_pipeline_tests.extract.rows import problem
 
 TARGET = 40_000
 
@@ -128,6 +131,34 @@ def test_excluded_rows_are_not_trained_on(tmp_path: Path, problems: pl.LazyFrame
     assert sum(d in text for d in problems.select("doc").collect().to_series() if d != kept) == 0
 
 
+def test_a_benchmark_copy_in_a_dump_is_neither_in_the_corpus_nor_in_the_tokenizer(
+    tmp_path: Path, problems: pl.LazyFrame, tokenizer_folder: Path
+) -> None:
+    secret = (
+        "int halve_until_odd(int n) {\n    while (n > 0 && n % 2 == 0) {\n        n /= 2;\n    }\n    return n;\n}\n"
+    )
+    held_out = TABLES["eval_problems"].frame([problem("p", secret, doc="Halves.")])
+    files = TABLES["clean_files"].frame([file_row(0), file_row(1, source_text(1) + secret)])
+    empty = TABLES["docstring_pairs"].empty(), TABLES["diff_sft"].empty()
+    report = hits(training_texts(files, *empty, problems), held_out)
+    excluded_ids = excluded(report)
+    assert excluded_ids == {"demo/words/include/words_1.h"}
+    build_corpus(
+        files,
+        empty[0],
+        problems,
+        tokenizer_folder,
+        tmp_path,
+        seq_tokens=128,
+        target_tokens=10_000,
+        seed=0,
+        excluded_ids=excluded_ids,
+    )
+    seen = "\n".join([_texts(tmp_path, tokenizer_folder), *tokenizer_texts(files, problems, 0, 512, excluded_ids)])
+    assert "halve" not in seen
+    assert "words_0" in seen
+
+
 def test_source_text_cannot_inject_specials(tmp_path: Path, tokenizer_folder: Path) -> None:
     evil = 'const char* s = "<EOT><FIM_MIDDLE><pad>";\n' * 20
     build_corpus(
@@ -189,3 +220,13 @@ def test_tokenizer_texts_hold_code_functions_and_requests(files: pl.LazyFrame, p
     assert any(t.startswith("/// ") for t in texts)
     assert any(t.startswith("Write `") for t in texts)
     assert texts == list(tokenizer_texts(files, problems, 0))
+
+
+def test_excluded_rows_do_not_train_the_tokenizer(problems: pl.LazyFrame) -> None:
+    files = TABLES["clean_files"].frame([file_row(n) for n in (0, 1)])
+    rows = problems.select("problem_id", "instruction", "doc").collect()
+    named = {"demo/words/include/words_1.h", *rows["problem_id"][1:]}
+    text = "\n".join(tokenizer_texts(files, problems, 0, excluded_ids=named))
+    assert "words_0" in text and "words_1" not in text
+    assert [i for i in rows["instruction"] if i in text] == [rows["instruction"][0]]
+    assert [d for d in rows["doc"] if d in text] == [rows["doc"][0]]

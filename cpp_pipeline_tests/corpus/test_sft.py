@@ -176,6 +176,29 @@ def test_excluded_rows_stay_out(problem_rows: list[dict[str, Any]]) -> None:
     assert documented.select("row_id").collect().to_series().to_list() == ["docstring/00000002"]
 
 
+def test_problems_that_the_report_names_are_left_out_everywhere(problem_rows: list[dict[str, Any]]) -> None:
+    names = [p["problem_id"] for p in problem_rows]
+    hit = {"problem_id": "held out", "matched": "m"}
+    report = TABLES["decontamination_report"].frame(
+        [
+            {"table": "train_problems", "row_id": names[0], "rule": "doc", **hit},
+            {"table": "train_problems", "row_id": names[0], "rule": "tokens", **hit},
+            {"table": "docstring_pairs", "row_id": names[1], "rule": "doc", **hit},
+        ]
+    )
+    problems = TABLES["train_problems"].frame(problem_rows)
+    kept = sft.kept_problems(problems, report)
+    assert kept.select("problem_id").collect().to_series().to_list() == names[1:]
+    solutions = TABLES["pass_k_solutions"].frame([_solution(p, 0, "int f();") for p in problem_rows[:3]])
+    assert sft.kept_problems(solutions, report).collect()["problem_id"].to_list() == names[1:3]
+    # Sampling and supervised rows draw the same problems of the same kept ones.
+    report = report.filter(table="train_problems")
+    sampled = sft.chosen_problems(sft.kept_problems(problems, report), PRESET.sft_problems, 0)
+    rows, _ = _combined(problem_rows, excluded_ids=sft.excluded(report))
+    learned = {r["provenance"] for r in rows if r["source"] == "reference"}
+    assert learned == set(sampled.select("problem_id").collect().to_series())
+
+
 def test_docstring_rows_are_good_and_distinct() -> None:
     pairs = TABLES["docstring_pairs"].frame(
         [

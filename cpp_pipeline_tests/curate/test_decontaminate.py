@@ -11,7 +11,7 @@ import pytest
 
 from cpp_pipeline.curate.decontaminate import hits, training_texts
 from cpp_pipeline.schemas import TABLES
-from cpp_pipeline_tests.extract.rows import problem
+from cpp_pipeline_tests.extract.rows import problem, source_file
 
 SOLUTION = """int longest_run(const std::vector<int>& values) {
   int best = 0, current = 0;
@@ -115,13 +115,25 @@ def test_a_missing_column_is_named() -> None:
 
 def test_training_texts() -> None:
     problems = TABLES["train_problems"].frame([problem("p", SOLUTION, doc="A doc.", split_key="k")])
-    frame = training_texts(TABLES["docstring_pairs"].empty(), TABLES["diff_sft"].empty(), problems).collect()
+    others = [TABLES[name].empty() for name in ("clean_files", "docstring_pairs", "diff_sft")]
+    frame = training_texts(*others, problems).collect()
     assert frame.columns == ["table", "row_id", "text", "split_key"]
     (row,) = frame.to_dicts()
     assert (row["table"], row["row_id"], row["split_key"]) == ("train_problems", "p", "k")
     assert "A doc." in row["text"]
     assert SOLUTION in row["text"]
     assert "Write it." not in row["text"]
+
+
+def test_a_file_of_a_dump_is_named_as_the_corpus_names_it() -> None:
+    filler = "".join(f"double part_{n}(double a) {{ return a / {n} + {n}.5; }}\n" for n in range(2000))
+    files = TABLES["clean_files"].frame(
+        [source_file("a.cpp", content=filler), source_file("b.cpp", content=filler + rename(SOLUTION) + filler)]
+    )
+    empty = [TABLES[name].empty() for name in ("docstring_pairs", "diff_sft", "train_problems")]
+    report = hits(training_texts(files, *empty), TABLES["eval_problems"].frame(HELD_OUT)).collect()
+    found = report.select("table", "row_id", "problem_id", "rule").rows()
+    assert found == [("clean_files", "d/r/b.cpp", "run", "tokens")]
 
 
 HUMANEVAL = Path(__file__).resolve().parents[2] / "../shared/data/humaneval_cpp.jsonl"

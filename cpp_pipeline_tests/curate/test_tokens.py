@@ -17,6 +17,29 @@ def test_normalised_drops_comments_and_layout() -> None:
     assert normalised("int/**/x") != normalised("intx")
 
 
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("#define A 1\nx", "#define A\n1 x"),
+        ("#define A(x) x\nA(1)", "#define A (x) x\nA(1)"),
+        ("x\n#if B\ny\n#endif\nz", "x\n#if B y\n#endif\nz"),
+        ("#define S(x) #x\nS(a+b)", "#define S(x) #x\nS(a + b)"),
+        ("%:define A 1\nx", "%:define A\n1 x"),
+        ("a // b \\ \nc\nd", "a // b\nc\nd"),
+        ("a\\\nb", "a b"),
+        ('R"(a\\\nb)"', 'R"(ab)"'),
+    ],
+)
+def test_programs_that_differ_do_not_normalise_alike(left: str, right: str) -> None:
+    assert normalised(left) != normalised(right)
+
+
+def test_layout_around_directives_does_not_count() -> None:
+    assert normalised("#define A 1  \n\n  x // y\n;") == normalised("\n #define A 1\nx ;") == "#define A 1\nx ;"
+    assert normalised("x\n#undef A\ny") == "x\n#undef A\ny"
+    assert normalised("ab\\\nc") == "abc"
+
+
 @given(st.text())
 def test_equal_normal_text_means_equal_hash(text: str) -> None:
     spaced = "\n".join(tokens(text))

@@ -23,12 +23,12 @@ def dump(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return bundled.build(tmp_path_factory.mktemp("bundled") / "dump")
 
 
-def test_two_builds_have_the_same_commits(dump: Path, tmp_path: Path) -> None:
+def test_two_builds_have_the_same_commits(dump: Path, tmp_path: Path, scratch: Path) -> None:
     other = bundled.build(tmp_path / "other")
     heads = json.loads((dump / "manifest.json").read_text())["heads"]
     assert heads == json.loads((other / "manifest.json").read_text())["heads"]
     assert set(heads) == set(bundled.repositories())
-    assert list_dump(dump, "b").collect().equals(list_dump(other, "b").collect())
+    assert list_dump(dump, "b", scratch).collect().equals(list_dump(other, "b", scratch).collect())
     assert [p.name for p in tmp_path.iterdir()] == ["other"]
 
 

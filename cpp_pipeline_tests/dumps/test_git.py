@@ -31,7 +31,7 @@ def git(folder: Path, *arguments: str) -> None:
     subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True)
 
 
-def test_a_bare_mirror_reads_like_its_clone(tmp_path: Path) -> None:
+def test_a_bare_mirror_reads_like_its_clone(tmp_path: Path, scratch: Path) -> None:
     clones, mirrors = tmp_path / "clones", tmp_path / "mirrors"
     clones.mkdir()
     mirrors.mkdir()
@@ -51,15 +51,15 @@ def test_a_bare_mirror_reads_like_its_clone(tmp_path: Path) -> None:
         ("a.cc", 1, "Fix number 1", 1_700_086_400),
     ]
     assert commits.select("before", "after").row(2) == ("int a() { return 1; }\n", "int a() { return 2; }\n")
-    packed = list_dump(mirrors, "d").collect()["path"].to_list()
+    packed = list_dump(mirrors, "d", scratch).collect()["path"].to_list()
     assert packed == ["r"]
 
 
-def test_a_new_commit_changes_the_listing(tmp_path: Path) -> None:
+def test_a_new_commit_changes_the_listing(tmp_path: Path, scratch: Path) -> None:
     repository = repositories.make(tmp_path / "m", STATES, bare=True)
-    before = list_dump(tmp_path, "d").collect()
+    before = list_dump(tmp_path, "d", scratch).collect()
     repositories.commit_files(repository, {"a.cc": b"int z;\n"}, "new", 1_800_000_000)
-    assert not list_dump(tmp_path, "d").collect().equals(before)
+    assert not list_dump(tmp_path, "d", scratch).collect().equals(before)
 
 
 def hostile(folder: Path, marker: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_hostile_configuration_starts_nothing(tmp_path: Path) -> None:
     with (clone / ".git" / "config").open("a") as config:
         config.write(f"[include]\n\tpath = {tmp_path / 'pipe'}\n")
     files, bad, commits, _ = frames(tmp_path / "dump", tmp_path / "s")
-    list_dump(tmp_path / "dump", "d").collect()
+    list_dump(tmp_path / "dump", "d", tmp_path / "s").collect()
     assert (len(files), len(bad), len(commits)) == (3, 0, 3)
     assert not marker.exists()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from cpp_pipeline.dumps import archives
+from cpp_pipeline.dumps import archives, spool
 from cpp_pipeline.dumps.history import read_commits
 from cpp_pipeline.dumps.listing import links_out, list_dump
 from cpp_pipeline.dumps.reading import read_files
@@ -39,7 +39,7 @@ def test_an_empty_folder_is_a_dump_without_files(dump: Path, tmp_path: Path) -> 
     commits, commits_bad = read_commits(dump, "d", tmp_path / "s")
     assert (len(files), len(bad), len(commits.collect()), len(commits_bad.collect())) == (0, 0, 0, 0)
     assert commits.collect_schema() == TABLES["commits"].schema
-    assert len(list_dump(dump, "d").collect()) == 0
+    assert len(list_dump(dump, "d", tmp_path / "s").collect()) == 0
 
 
 def test_bad_paths_and_names_fail_before_anything_is_read(dump: Path, tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_bad_paths_and_names_fail_before_anything_is_read(dump: Path, tmp_path: 
         with pytest.raises(ValueError, match="no slash"):
             reader(dump, "a/b", tmp_path / "s")
     with pytest.raises(ValueError, match="no slash"):
-        list_dump(dump, "a/b")
+        list_dump(dump, "a/b", tmp_path / "s")
 
 
 def test_one_binary_file_is_listed_and_quarantined(dump: Path, tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_one_binary_file_is_listed_and_quarantined(dump: Path, tmp_path: Path) -
     files, bad = read(dump, tmp_path / "s")
     assert len(files) == 0
     assert bad.rows() == [("d:./blob.cc", "binary", "./blob.cc: NUL at byte 0", bad["text"][0])]
-    assert list_dump(dump, "d").collect()["size_bytes"].to_list() == [256]
+    assert list_dump(dump, "d", tmp_path / "s").collect()["size_bytes"].to_list() == [256]
 
 
 def test_one_tree_with_odd_sources(dump: Path, tmp_path: Path) -> None:
@@ -103,10 +103,24 @@ def test_links_and_pipes_are_not_followed(dump: Path, tmp_path: Path) -> None:
         "symbolic link out of the repository",
     ]  # fmt: skip
     assert links_out(dump) == 2
-    before = list_dump(dump, "d").collect()
+    before = list_dump(dump, "d", tmp_path / "s").collect()
     assert before["path"].to_list() == ["a.h", "folder", "in.h", "out.h"]
     secret.write_text("int changed;\n")
-    assert list_dump(dump, "d").collect().equals(before)
+    assert list_dump(dump, "d", tmp_path / "s").collect().equals(before)
+
+
+def test_a_listing_is_ordered_by_path_however_many_row_groups_it_takes(
+    dump: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "MAX_GROUP_ROWS", 2)
+    names = ["b.h", "a.h", "Z.h", "é.h", "d/x.h", "d.h", "c.h"]
+    (dump / "d").mkdir()
+    for name in names:
+        (dump / name).write_text(name)
+    listed = list_dump(dump, "d", tmp_path / "s").collect()
+    assert listed["path"].to_list() == sorted(names)
+    assert TABLES["repo_dump"].violations(listed.lazy()) == {}
+    assert listed["size_bytes"].to_list() == [len(name.encode()) for name in sorted(names)]
 
 
 def test_jsonl_with_broken_lines(tmp_path: Path) -> None:

@@ -24,6 +24,9 @@ from cpp_pipeline.extract.lexer import as_numbers, cyclomatic, token_distance, t
         ("A<B<C>> x", ["A", "<", "B", "<", "C", ">", ">", "x"]),
         ("a<<=b<=>c->*d...", ["a", "<<=", "b", "<=>", "c", "->*", "d", "..."]),
         ("a\\\n+b", ["a", "+", "b"]),
+        ("a // b \\ \t\r\n still comment\nc", ["a", "c"]),
+        ("a \\ \t\r\n+b", ["a", "+", "b"]),
+        ('"a \\ \n// b" c', ['"a \\ \n// b"', "c"]),
         ("größe = 1", ["größe", "=", "1"]),
         ("/* never closed", []),
         ('R"(never closed', ['R"(never closed']),
@@ -64,7 +67,7 @@ def test_cyclomatic_counts_decisions() -> None:
     assert cyclomatic(tokens('if (a && b) for (;;) ; else c ? 1 : 2; // if\n"if"')) == 5
 
 
-@pytest.mark.parametrize("piece", ['R"(', '"', "/*", "'", "\\\n", "a<", "//\\\n", "\0", 'R"x('])
+@pytest.mark.parametrize("piece", ['R"(', '"', "/*", "'", "\\\n", "a<", "//\\\n", "//\\ \n", "\\    ", "\0", 'R"x('])
 def test_pathological_text_takes_linear_time(piece: str) -> None:
     started = time.process_time()
     tokens(piece * 100_000)

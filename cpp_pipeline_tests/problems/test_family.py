@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -122,10 +123,28 @@ def test_split_keys_tell_the_truth(rows: Any) -> None:
 
 def test_one_step_share_and_no_duplicates(rows: Any) -> None:
     train, evaluation = rows
-    assert sum(r["split_key"].startswith("one:") for r in train) == 60
+    assert sum(r["split_key"].startswith("one:") for r in train) == 120
     assert len({r["instruction"] for r in train}) == len(train)
     combinations = {(r["split_key"], r["provenance"].rsplit(">", 1)[1].split(":")[0]) for r in evaluation}
     assert len(combinations) == len(evaluation)
+
+
+def test_training_problems_have_two_styles_of_all_four_and_held_out_ones_have_all(rows: Any) -> None:
+    train, evaluation = rows
+    assert {len(r["references"]) for r in train} == {2}
+    assert {len(r["references"]) for r in evaluation} == {2, 4}
+    # With a filter there are four styles; both ways to write it and both loops are trained on.
+    filters = [r for r in train if "if (" in r["reference"] and "x > r" not in r["reference"]]
+    used = Counter(("size_t i" in code, "continue" in code) for r in filters for code in r["references"])
+    assert len(used) == 4
+    assert max(used.values()) < 2 * min(used.values())
+
+
+def test_one_step_problems_run_out_and_two_step_ones_take_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(family, "ONE_STEP_SHARE", 0.5)
+    train = generate(6000, 0, seed=0)[0]
+    assert len({r["problem_id"] for r in train}) == 6000
+    assert 2000 < sum(r["split_key"].startswith("one:") for r in train) < 3000
 
 
 def test_evaluation_does_not_depend_on_the_seed(rows: Any) -> None:

@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cpp_pipeline.dumps import spool
 from cpp_pipeline.problems.candidates import Unfit, candidate
 from cpp_pipeline.problems.inputs import natural_inputs
 from cpp_pipeline.problems.mining import MIN_TESTS, choose_tests, mine
 from cpp_pipeline.problems.tests import loads_tests
 from cpp_pipeline.sandbox.prototype import parse_signature
-from cpp_pipeline.sandbox.types import Job
+from cpp_pipeline.sandbox.types import Job, Result
 from cpp_pipeline.sandbox.values import encode
 from cpp_pipeline.schemas import TABLES
 from cpp_pipeline_tests.problems.conftest import pair_row
@@ -50,10 +53,14 @@ REJECTED = {
 
 
 @pytest.fixture(scope="module")
-def outcome(client: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[str]]:
+def outcome(
+    client: Any, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[str]]:
     rows = [GCD, COUNT, *REJECTED.values(), {**GCD, "pair_id": "gcd_again"}]
     lines: list[str] = []
-    return *mine(TABLES["docstring_pairs"].frame(rows), client, 50, 0, lines.append), lines
+    frame = TABLES["docstring_pairs"].frame(rows)
+    mined, quarantined = mine(frame, client, 50, 0, lines.append, tmp_path_factory.mktemp("mined"))
+    return mined, quarantined.collect().to_dicts(), lines
 
 
 def test_planted_functions_take_the_right_way(client: Any, outcome: Any) -> None:
@@ -77,14 +84,50 @@ def test_planted_functions_take_the_right_way(client: Any, outcome: Any) -> None
     assert verdict.verdict == "AC"
 
 
-def test_limit_takes_a_fixed_sample(client: Any, outcome: Any) -> None:
+def test_limit_takes_a_fixed_sample(client: Any, outcome: Any, tmp_path: Path) -> None:
     frame = TABLES["docstring_pairs"].frame([COUNT, GCD])
-    assert mine(frame, client, 0, 0, lambda _: None) == ([], [])
-    sampled, quarantined = mine(frame, client, 1, 0, lambda _: None)
-    assert quarantined == []
+    assert mine(frame, client, 0, 0, lambda _: None, tmp_path)[0] == []
+    sampled, quarantined = mine(frame, client, 1, 0, lambda _: None, tmp_path)
+    assert quarantined.collect().is_empty()
     # Beside other candidates and in another order, a problem comes out the same.
     assert len(sampled) == 1
     assert sampled[0] in outcome[0]
+
+
+class _Harnessless:
+    """The real sandbox, but for one function whose harness does not compile."""
+
+    def __init__(self, client: Any, pair_id: str) -> None:
+        self._client, self._pair_id = client, pair_id
+
+    def batch_verify(self, jobs: Sequence[Job]) -> list[Result]:
+        error = "harness_compile_failed: the preamble does not compile: no such header"
+        return [
+            Result(j.id, None, None, None, len(j.tests), error=error) if j.id.startswith(self._pair_id) else r
+            for j, r in zip(jobs, self._client.batch_verify(jobs), strict=True)
+        ]
+
+
+def test_an_unusable_function_is_unfit_and_the_others_are_mined(client: Any, tmp_path: Path) -> None:
+    frame = TABLES["docstring_pairs"].frame([GCD, COUNT])
+    harnessless: Any = _Harnessless(client, "gcd")
+    mined, quarantined = mine(frame, harnessless, 9, 0, lambda _: None, tmp_path)
+    assert [r["problem_id"] for r in mined] == ["mined/count_above"]
+    (row,) = quarantined.collect().to_dicts()
+    assert (row["row_id"], row["reason"]) == ("gcd", "does not compile alone")
+    assert "no such header" in row["detail"]
+
+
+def test_the_unfit_are_spooled_not_held(client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[int] = []
+    write = spool.Spool._flush
+    monkeypatch.setattr(spool, "MAX_GROUP_ROWS", 10)
+    monkeypatch.setattr(spool.Spool, "_flush", lambda s: (flushed.append(len(s._rows)), write(s))[1])
+    rows = [{**REJECTED["no parameters"], "pair_id": f"p{n}", "token_sha256": str(n)} for n in range(95)]
+    mined, quarantined = mine(TABLES["docstring_pairs"].frame(rows), client, 5, 0, lambda _: None, tmp_path)
+    assert mined == []
+    assert quarantined.collect()["row_id"].to_list() == [f"p{n}" for n in range(95)]
+    assert flushed == [10] * 9 + [5]
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,24 @@ def test_verified_keeps_what_is_right(client: Any, rows: list[dict[str, Any]], t
     assert wrong["provenance"] in refused[0]["detail"]
 
 
+def test_an_unusable_problem_is_refused_and_the_others_are_judged(
+    client: Any, rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    unusable = {**rows[1], "preamble": "#include <no_such_header_at_all>\n"}
+    foreign = {**rows[2], "signature": "int solve(const Foo* v)"}
+    frame = TABLES["train_problems"].frame([rows[0], unusable, foreign])
+    kept, quarantine = verified(frame, client, tmp_path)
+    assert kept.collect()["problem_id"].to_list() == [rows[0]["problem_id"]]
+    refused = {q["row_id"]: q for q in quarantine.collect().to_dicts()}
+    assert set(refused) == {unusable["problem_id"], foreign["problem_id"]}
+    assert {q["reason"] for q in refused.values()} == {REFERENCE_FAILS}
+    assert "no_such_header_at_all" in refused[unusable["problem_id"]]["detail"]
+    assert "Foo" in refused[foreign["problem_id"]]["detail"]
+    # Where such a row comes to mutation, it is skipped.
+    repaired = repair_rows(frame, client, 9, 0).collect()
+    assert set(repaired["problem_id"]) == {rows[0]["problem_id"]}
+
+
 class _BrokenClient:
     """Answers every job with trouble of its own, as a controller that lost its sandbox does."""
 

@@ -17,6 +17,7 @@ from cpp_pipeline.rollouts.job import Progress, commit_json, start_output
 from cpp_pipeline.rollouts.merge import category, distinct_candidates, merge, solution_row, summary
 from cpp_pipeline.sandbox.types import Result
 from cpp_pipeline.schemas import TABLES
+from cpp_pipeline_tests.rollouts.refusing import refusing_controller
 
 PROBLEMS = 3
 SOURCE = "int solve(const std::vector<int>& v) {\n    int r = 0;\n    for (int x : v) r += x;\n    return r;\n}\n"
@@ -143,6 +144,39 @@ def test_many_missing_verdicts_fail_the_job_and_keep_no_shard(tmp_path: Path) ->
     with pytest.raises(VerdictsMissing, match=r"1 of 10 samples.*worker_lost: gone"):
         ledger.commit(Task("solutions-00000", (), 10, 1.0), [row], 0.0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_errors_of_earlier_attempts_count(tmp_path: Path) -> None:
+    from cpp_pipeline.rollouts.sample import Ledger, Task, VerdictsMissing
+
+    work = [Task(f"solutions-{n:05d}", (), 20, 1.0) for n in range(3)]
+    failed, fine = _row("p", "int f();", error="worker_lost: gone"), _row("q", "int g();")
+
+    def attempt() -> Ledger:
+        return Ledger(tmp_path, Progress("sample", 3), total_samples=30)
+
+    first = attempt()
+    assert first.resume(work) == work
+    first.commit(work[0], [failed, fine], 0.0)
+    second = attempt()
+    assert second.resume(work) == work[1:]
+    assert (second.done, second.errors) == (1, 1)
+    with pytest.raises(VerdictsMissing, match="2 of 30 samples"):
+        second.commit(work[1], [failed], 0.0)
+
+
+def test_the_token_is_that_of_the_settings_unless_a_flag_gives_one(
+    problems: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cpp_pipeline.rollouts.sample import main
+    from cpp_pipeline.sandbox.client import SandboxUnavailable
+
+    monkeypatch.setenv("SANDBOX_TOKEN", "from settings")
+    with refusing_controller() as (url, seen):
+        for n, flag in enumerate(([], ["--sandbox-token", "from flag"])):
+            with pytest.raises(SandboxUnavailable, match="401"):
+                main(_arguments(problems, checkpoint, url, tmp_path / str(n), *flag))
+    assert seen == ["Bearer from settings", "Bearer from flag"]
 
 
 def _row(problem: str, code: str, error: str | None = None) -> dict[str, Any]:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-import pytest
+import time
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cpp_pipeline.problems.family import generate
+from cpp_pipeline.sandbox.canaries import ATTACKS, SIGNATURE
 from cpp_pipeline.sandbox.judge import Judge
-from cpp_pipeline.sandbox.lexer import normalised
+from cpp_pipeline.sandbox.lexer import normalised, tokens
 from cpp_pipeline.sandbox.plain import is_plain, plain_preamble, unbalanced
+from cpp_pipeline.sandbox.prototype import parse_signature
 from cpp_pipeline.sandbox.types import Job
 from cpp_pipeline.sandbox.verdicts import prepare
 
+PIECES = [
+    *("std", "::", "string", "npos", "c0", "solve", "(", ")", "v", ";", "int", "a", "=", "fork", "return", ",", "&"),
+    *("<", ">", "#", "define", "\n", "%:", "auto", "[", "]", "size", "{", "}"),
+]
 HEAD = "int solve(const std::vector<int>& v)"
 
 
@@ -24,6 +35,10 @@ HEAD = "int solve(const std::vector<int>& v)"
         "return std::accumulate(v.begin(), v.end(), 0, [](int a, int b) { return a & b; });",
         "std::map<int, int> m; for (int x : v) m[x]++; return m.count(3) ? m.at(3) : std::numeric_limits<int>::max();",
         "return solve(v);",
+        "std::size_t n = v.size(), m = 1; const long long k = 2; return n + m + k;",
+        "std::map<int, std::vector<int>> m; for (const auto& [k, w] : m) return k + w[0]; return 0;",
+        'const std::string s = "ab"; return s.find("b") == std::string::npos ? 1 : 0;',
+        "std::vector<std::pair<int, int>>::const_iterator it; auto&& w = v; return w[0];",
     ],
 )
 def test_plain(body: str) -> None:
@@ -52,6 +67,26 @@ def test_plain(body: str) -> None:
         f"{HEAD} {{ int* p = 0; return *p; }}",
         f"{HEAD} {{ int x = 0; auto p = &x; return *p; }}",
         f"{HEAD} {{ return __builtin_trap(), 0; }}",
+        f"{HEAD} {{ return pause(); }}",
+        f"{HEAD} {{ return abs(v[0], clock()); }}",
+        f"{HEAD} {{ auto f = [clock]() {{ return 0; }}; return f(); }}",
+        f"{HEAD} {{ return string::size(v); }}",
+        f"{HEAD} {{ return std::string::size(v); }}",
+        f"{HEAD} {{ return std::vector<int>::size(v); }}",
+        f"{HEAD} {{ std::c1::solve(v); return 0; }}",
+        f"{HEAD} {{ int a = 1; a::solve(v); return 0; }}",
+        f"{HEAD} {{ int set = 1; return set < 3 > pause; }}",
+        f"{HEAD} {{ auto e = judge_entries[0]; return 0; }}",
+        f"{HEAD} {{ int define = 0;\n%:define string c0\n return string::size(v);\n }}",
+        f"{HEAD} <% return 0; %>",
+        f"{HEAD} {{ return v<:0:>; }}",
+        f"{HEAD} {{ return 0; // \\ \n }}",
+        f"{HEAD} {{ return 0; // \\\t\r\n }}",
+        f"{HEAD} {{ return 0; // \\\0\n }}",
+        f"{HEAD} {{ return 0; }} // \\",
+        f"{HEAD} {{ return 0; }} // \\ ",
+        # g++ takes the line behind a backslash and a blank for part of the comment
+        f"{HEAD} {{ {{ return 0; // \\ \n {{{{ \n }} }} int early = abs(0); }} }}\n",
         f"{HEAD} {{ goto end; end: return 0; }}",
         f'{HEAD} {{ auto s = R"(}})"; return 0; }}',
         f"{HEAD} {{ return 0; \\\n }}",
@@ -77,7 +112,43 @@ def test_layout_and_comments_do_not_change_the_normal_form() -> None:
     assert normalised("int f() {\n  // one\n  return 1; /* two */ }") == normalised("int  f() { return 1;  }")
     assert normalised('auto s = "a  b";') != normalised('auto s = "a b";')
     assert normalised("#define A 1\nint x;") != normalised("#define A 1 int x;")
+    assert normalised("int f() { // \\ \n  g();\n }") != normalised("int f() { // \n  g();\n }")
+    assert normalised("%:define A 1\nint x;") != normalised("%:define A 1 int x;")
     assert normalised("int x = __LINE__;\n") != normalised("\nint x = __LINE__;\n")
+
+
+def test_solutions_of_the_generated_family_are_plain() -> None:
+    train, held_out = generate(150, 40, 3)
+    for row in (*train, *held_out):
+        prototype = parse_signature(row["signature"])
+        for code in row["references"]:
+            assert is_plain(code, row["signature"], prototype.name), code
+
+
+@given(st.sampled_from(sorted(ATTACKS)), st.integers(0, 2))
+@settings(max_examples=60, deadline=None)
+def test_no_attack_on_names_or_text_is_plain(name: str, shift: int) -> None:
+    code = ATTACKS[name][1]
+    assert not is_plain("\n" * shift + code, SIGNATURE, "solve"), code
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map(" ".join))
+@settings(max_examples=300, deadline=None)
+def test_a_plain_body_names_no_other_candidate(body: str) -> None:
+    code = f"{HEAD} {{ {body} }}"
+    if is_plain(code, HEAD, "solve"):
+        found = tokens(code) or []
+        texts = [text for _, text in found]
+        assert not {"#", "fork"} & set(texts)
+        for at, text in enumerate(texts):
+            assert text != "::" or texts[at - 1] in ("std", "string")
+
+
+@pytest.mark.parametrize("piece", ["vector<", "int a(", "int a,", "std::", "const ", "auto [a,", "map<int,"])
+def test_declarations_are_found_in_linear_time(piece: str) -> None:
+    started = time.process_time()
+    is_plain(f"{HEAD} {{ {piece * (19_000 // len(piece))} }}", HEAD, "solve")
+    assert time.process_time() - started < 2
 
 
 BROKEN = [

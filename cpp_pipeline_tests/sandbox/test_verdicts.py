@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from cpp_pipeline.sandbox.canaries import ATTACKS, PROGRAMS, run_canaries
+from cpp_pipeline.sandbox.canaries import ATTACKS, PROGRAMS, SIGNATURE, run_canaries
 from cpp_pipeline.sandbox.client import SandboxClient
 from cpp_pipeline.sandbox.types import Job, Result, reward
 from cpp_pipeline.schemas import TABLES
@@ -52,6 +52,23 @@ def test_every_canary_gets_its_verdict(client: SandboxClient) -> None:
     assert [r for r in rows if not r["ok"]] == []
     frame = TABLES["sandbox_canaries"].frame(rows)
     assert TABLES["sandbox_canaries"].violations(frame) == {}
+
+
+def test_attacks_gain_nothing_beside_forty_others(client: SandboxClient) -> None:
+    others = [
+        Job(f"honest{i}", code.replace("{", f"{{ int unique{i} = {i};", 1), HEAD, TESTS, timeout_seconds=2.0)
+        for i, code in enumerate([f"{HEAD} {{ {BODIES[0]} }}"] * 40)
+    ]
+    attacks = {name: (best, code) for name, (best, code) in ATTACKS.items() if code.startswith(SIGNATURE)}
+    assert "call_a_neighbour" in attacks
+    jobs = [Job(name, code, HEAD, TESTS, timeout_seconds=2.0) for name, (_, code) in attacks.items()]
+    results = {r.id: r for r in client.batch_verify([*others[:20], *jobs, *others[20:]])}
+    assert {results[job.id].verdict for job in others} == {"AC"}
+    assert all(results[job.id].harness["grouped"] for job in others)
+    assert not any(r.harness["group_mismatch"] for r in results.values())
+    honest = sum(test["expected"] == 0 for test in TESTS)
+    for name, (best, _) in attacks.items():
+        assert (results[name].tests_passed or 0) <= min(best, honest), name
 
 
 def test_group_and_single_agree(client: SandboxClient) -> None:

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cpp_pipeline.schemas import TABLES
-from cpp_pipeline.storage.store import Provenance, Store, content_version, scratch_file
+from cpp_pipeline.storage.scratch import scratch_file
+from cpp_pipeline.storage.store import Provenance, Store, content_version
 
 LISTING = TABLES["repo_dump"]
 

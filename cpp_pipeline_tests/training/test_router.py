@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cpp_pipeline.agent.router_data import router_rows
+from cpp_pipeline.training import router
 from cpp_pipeline.training.router import (
     RouterShape,
     Rows,
@@ -111,6 +116,27 @@ def test_runs_repeat_bit_for_bit_and_the_folder_is_a_stock_one(data: Path, tmp_p
     ]
     with pytest.raises(FileExistsError, match="overwrite"):
         run(data, one, "--steps", "3")
+
+
+def test_a_run_that_was_stopped_in_its_last_step_only_has_to_be_finished(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = itertools.count(1)
+
+    def last_step_is_stopped(*args: Any, **kwargs: Any) -> torch.Tensor:
+        if next(calls) == 3:
+            signal.raise_signal(signal.SIGTERM)
+        return completion_loss(*args, **kwargs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(router, "completion_loss", last_step_is_stopped)
+        with pytest.raises(SystemExit):
+            run(data, tmp_path / "stopped", "--steps", "3")
+    run(data, tmp_path / "stopped", "--steps", "3")
+    run(data, tmp_path / "whole", "--steps", "3")
+    stopped, whole = (json.loads((tmp_path / f / "result.json").read_text()) for f in ("stopped", "whole"))
+    assert math.isfinite(stopped["metrics"]["loss"])
+    assert stopped["metrics"] == whole["metrics"]
 
 
 def test_fine_tuning_starts_from_given_weights(data: Path, tmp_path: Path) -> None:

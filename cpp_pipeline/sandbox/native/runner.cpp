@@ -28,9 +28,12 @@
 namespace {
 
 enum Status : std::uint32_t { VALUE = 0, THREW = 1, DIED = 2, TIMEOUT = 3, MEMORY = 4, OUTPUT = 5, SKIPPED = 6, BROKEN = 7 };
-constexpr std::size_t kValueCap = (1u << 20) + 8, kTextCap = 1u << 18, kTextKept = 4096;
-constexpr int kThrewExit = 101, kMemoryExit = 102, kBrokenExit = 103;
+constexpr std::size_t kValueCap = (1u << 20) + 9, kTextCap = 1u << 18, kTextKept = 4096;
+constexpr int kThrewExit = 101, kMemoryExit = 102;
+constexpr int kForkAttempts = 100;
 constexpr unsigned kTimeoutsBeforeSkip = 2;
+constexpr char kStarted = 'S';
+constexpr double kStrictPatience = 4;  // there the processor's clock ends a call, and this one only a standstill
 
 struct Plan {
     std::uint32_t strict = 0;
@@ -117,7 +120,9 @@ void write_all(int fd, const std::string& data) {
     const auto hard = static_cast<rlim_t>(plan.call_seconds) + 2;
     const rlimit cpu{hard, hard};
     setrlimit(RLIMIT_CPU, &cpu);
-    if (plan.strict && !enter_strict_mode()) _exit(kBrokenExit);
+    if (plan.strict && !enter_strict_mode()) _exit(1);
+    // Told before the candidate runs, so that it can neither hide nor feign trouble of ours.
+    if (write(value_fd, &kStarted, 1) != 1) _exit(1);
     try {
         const auto* begin = reinterpret_cast<const unsigned char*>(args.data());
         judge_rpc::Reader reader{begin, begin + args.size()};
@@ -140,8 +145,13 @@ void take(int fd, std::string& into, std::size_t cap, bool& flooded) {
     else into.append(buffer, static_cast<std::size_t>(n));
 }
 
-void judge(int status, bool late, bool flooded, Outcome& outcome) {
-    if (late) outcome.status = TIMEOUT;
+void judge(const Plan& plan, int status, bool late, bool flooded, Outcome& outcome) {
+    const bool started = !outcome.value.empty() && outcome.value[0] == kStarted;
+    if (started) outcome.value.erase(0, 1);
+    // Nothing in strict mode can sleep: a late call that used little time stood still with the machine.
+    const bool stalled = late && plan.strict && outcome.cpu < plan.call_seconds / 2;
+    if (!started || stalled) outcome.status = BROKEN;
+    else if (late) outcome.status = TIMEOUT;
     else if (flooded) outcome.status = OUTPUT;
     else if (WIFSIGNALED(status)) {
         outcome.detail = static_cast<std::uint32_t>(WTERMSIG(status));
@@ -153,8 +163,17 @@ void judge(int status, bool late, bool flooded, Outcome& outcome) {
         outcome.status = code == 0            ? VALUE
                          : code == kThrewExit ? THREW
                          : code == kMemoryExit ? MEMORY
-                         : code == kBrokenExit ? BROKEN
                                                : DIED;
+    }
+}
+
+// What an earlier call left running would use up the processes that this box may have. Only the box's init is spared.
+pid_t fork_alone(const Plan& plan) {
+    for (int attempt = 0;; ++attempt) {
+        if (!plan.strict) kill(-1, SIGKILL);
+        const pid_t pid = fork();
+        if (pid >= 0 || attempt == kForkAttempts) return pid;
+        usleep(2000);
     }
 }
 
@@ -163,7 +182,7 @@ Outcome run(const Plan& plan, judge_rpc::Entry entry, const std::string& args) {
     int pipes[3][2];
     for (auto& p : pipes)
         if (pipe2(p, O_CLOEXEC) != 0) return outcome.status = BROKEN, outcome;
-    const pid_t pid = fork();
+    const pid_t pid = fork_alone(plan);
     if (pid == 0) {
         dup2(pipes[1][1], 1);
         dup2(pipes[2][1], 2);
@@ -174,7 +193,7 @@ Outcome run(const Plan& plan, judge_rpc::Entry entry, const std::string& args) {
     for (auto& p : pipes) close(p[1]);
     const int handle = pid > 0 ? static_cast<int>(syscall(SYS_pidfd_open, pid, 0)) : -1;
     if (handle < 0) outcome.status = BROKEN;
-    const double deadline = now() + 3 * plan.call_seconds + 1;
+    const double deadline = now() + (plan.strict ? kStrictPatience : 1) * (3 * plan.call_seconds + 1);
     bool late = false, flooded = false, ended = handle < 0;
     std::string* texts[3] = {&outcome.value, &outcome.out, &outcome.err};
     const std::size_t caps[3] = {kValueCap, kTextCap, kTextCap};
@@ -199,7 +218,7 @@ Outcome run(const Plan& plan, judge_rpc::Entry entry, const std::string& args) {
         rusage usage{};
         while (wait4(pid, &status, 0, &usage) < 0 && errno == EINTR) {}
         outcome.cpu = seconds(usage);
-        if (handle >= 0) judge(status, late, flooded, outcome);
+        if (handle >= 0) judge(plan, status, late, flooded, outcome);
     }
     if (handle >= 0) close(handle);
     for (auto& p : pipes)

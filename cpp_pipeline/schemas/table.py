@@ -1,0 +1,103 @@
+"""What a declared table is, and the pure functions that hold a frame to it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its polars type, what it means, and the values that it may hold."""
+
+    name: str
+    dtype: pl.DataType
+    description: str
+    nullable: bool = False
+    ge: float | None = None
+    le: float | None = None
+    isin: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table: columns in order, the columns that identify a row, and what a row is."""
+
+    name: str
+    description: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    partitioned: bool = False
+
+    @property
+    def schema(self) -> pl.Schema:
+        """Column names and polars types, in order."""
+        return pl.Schema({c.name: c.dtype for c in self.columns})
+
+    @property
+    def digest(self) -> str:
+        """Changes whenever the declaration changes; part of each asset's code version."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
+
+    def empty(self) -> pl.LazyFrame:
+        """A frame of this table without rows."""
+        return pl.LazyFrame(schema=self.schema)
+
+    def frame(self, rows: list[dict[str, Any]]) -> pl.LazyFrame:
+        """Rows as a frame of exactly this table; a missing or unknown column is an error."""
+        names = {c.name for c in self.columns}
+        for row in rows:
+            if row.keys() != names:
+                missing, unknown = sorted(names - row.keys()), sorted(row.keys() - names)
+                raise ValueError(f"table {self.name}: missing columns {missing}, unknown {unknown}")
+        return pl.LazyFrame(rows, schema=self.schema)
+
+    def conform(self, frame: pl.LazyFrame) -> pl.LazyFrame:
+        """Select and order this table's columns, after checking names and types.
+
+        Raises
+        ------
+        ValueError
+            Naming the table and each column that is missing or has another type.
+        """
+        found = frame.collect_schema()
+        wrong = [
+            f"{c.name}: {'missing' if c.name not in found else f'{found[c.name]} is not {c.dtype}'}"
+            for c in self.columns
+            if found.get(c.name) != c.dtype
+        ]
+        if wrong:
+            raise ValueError(f"table {self.name} does not fit its schema: " + "; ".join(wrong))
+        return frame.select([c.name for c in self.columns])
+
+    def violations(self, frame: pl.LazyFrame) -> dict[str, int]:
+        """Count the rows that break a rule: nulls, ranges, closed sets, repeated keys.
+
+        Returns
+        -------
+        dict
+            Rule -> number of rows; only rules that are broken appear.
+        """
+        rules: dict[str, pl.Expr] = {}
+        for c in self.columns:
+            col = pl.col(c.name)
+            if not c.nullable:
+                rules[f"{c.name} is null"] = col.is_null()
+            if c.ge is not None:
+                rules[f"{c.name} < {c.ge:g}"] = col < c.ge
+            if c.le is not None:
+                rules[f"{c.name} > {c.le:g}"] = col > c.le
+            if c.isin is not None:
+                rules[f"{c.name} not in {'|'.join(c.isin)}"] = ~col.is_in(list(c.isin))
+        counts = frame.select([e.sum().cast(pl.Int64).alias(r) for r, e in rules.items()]).collect()
+        broken = {rule: int(n or 0) for rule, n in counts.row(0, named=True).items() if n}
+        if self.key:
+            repeated = (
+                frame.select(self.key).group_by(self.key).len().select((pl.col("len") - 1).sum()).collect().item()
+            )
+            if repeated:
+                broken[f"repeated key ({', '.join(self.key)})"] = int(repeated)
+        return broken
