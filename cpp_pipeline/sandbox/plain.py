@@ -1,30 +1,25 @@
 """Which candidates are plain enough to be compiled together with others.
 
-Belongs here: that rule, and the one by which text is known not to compile. A plain candidate is exactly one
-function with the job's own signature, whose body can neither run anything before `main`, nor name another
-candidate, nor unbalance the text around it.
+Belongs here: that rule, and the one by which text is known not to compile. A plain candidate is exactly one function
+with the job's own signature, whose body can neither run anything before `main`, nor name another candidate, nor
+unbalance the text around it. Not here: what a body declares (`declared`).
 The rule errs on the side of "not plain": such code is compiled alone, which is slower and never wrong.
 """
 
 from __future__ import annotations
 
 import re
-from itertools import pairwise
 
+from cpp_pipeline.sandbox.declared import BUILTIN, SIMPLE, TEMPLATES, Token, declared, qualified, words
 from cpp_pipeline.sandbox.lexer import tokens
 
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_TYPES = {"auto", "bool", "char", "double", "float", "int", "long", "short", "signed", "unsigned"}
+_TYPES = BUILTIN | {"auto"}
 _KEYWORDS = _TYPES | {
     *("break", "case", "const", "continue", "default", "do", "else", "false", "for", "if", "return"),
     *("sizeof", "static_cast", "switch", "true", "while"),
 }
 _CALLS = _TYPES | {"if", "for", "while", "switch", "return", "sizeof"}
-_RESERVED = _words(
+_RESERVED = words(
     """alignas alignof and and_eq asm atomic_cancel bitand bitor catch char8_t char16_t char32_t class co_await
     co_return co_yield compl concept const_cast consteval constexpr constinit decltype delete dynamic_cast enum
     explicit export extern final friend goto import inline module mutable namespace new noexcept not not_eq
@@ -33,7 +28,7 @@ _RESERVED = _words(
     void volatile wchar_t xor xor_eq main asm unix linux errno stdin stdout stderr environ NULL
     exit _exit _Exit quick_exit abort fork vfork system kill raise signal syscall malloc free"""
 )
-STD_NAMES = _words(
+STD_NAMES = words(
     """abs accumulate all_of any_of array back_inserter begin binary_search clamp copy count count_if deque
     distance end equal fabs fill find find_if find_if_not floor ceil gcd get greater hash int64_t int32_t
     iota is_sorted isalnum isalpha isdigit islower ispunct isspace isupper lcm less list log lower_bound
@@ -43,7 +38,7 @@ STD_NAMES = _words(
     size size_t sort sqrt stable_sort stack stod stoi stol stoll string swap tie to_string tolower toupper
     transform tuple uint32_t uint64_t unique unordered_map unordered_set upper_bound vector"""
 )
-_BARE = {"size_t", "int64_t", "int32_t", "uint64_t", "uint32_t", "INT_MAX", "INT_MIN", "LLONG_MAX", "LLONG_MIN"}
+_BARE = SIMPLE | {"INT_MAX", "INT_MIN", "LLONG_MAX", "LLONG_MIN"}
 _OPEN, _CLOSE = ("(", "[", "{"), (")", "]", "}")
 _DIGRAPHS = ("<%", "%>", "<:", ":>", "%:", "??")
 _PREAMBLE_LINE = re.compile(
@@ -51,7 +46,6 @@ _PREAMBLE_LINE = re.compile(
     r"|functional|limits|map|numeric|optional|set|string|tuple|unordered_map|utility|vector)>)?\s*"
 )
 _MAX_CHARS = 20_000
-Token = tuple[str, str]
 
 
 def plain_preamble(preamble: str) -> bool:
@@ -108,44 +102,39 @@ def _is_one_block(texts: list[str]) -> bool:
 
 
 def _harmless(head: list[Token], body: list[Token], name: str) -> bool:
-    declared = _declared(head) | _declared(body)
+    known = declared([*head, *body])
+    # a variable called like a type would make a comparison look like a declaration
+    if known & (SIMPLE | TEMPLATES):
+        return False
+    known.add(name)
+    scopes = qualified(body)
     padded = [("", ""), *body, ("", "")]
-    for before, (kind, text), after in zip(padded, padded[1:], padded[2:], strict=False):
+    for at, (before, (kind, text), after) in enumerate(zip(padded, padded[1:], padded[2:], strict=False)):
         previous, following = before[1], after[1]
-        if text in ("#", "::") and (text == "#" or previous not in ("std", ">", "numeric_limits", "string")):
-            return False
-        if text in "[" and following == "[":
+        if text == "#" or (text == "::" and at not in scopes) or (text == "[" and following == "["):
             return False
         if not _harmless_pointer(before, text, following):
             return False
-        if kind == "name" and not _harmless_name(text, previous, following, declared | {name}):
+        if kind == "name" and previous == "::" and text not in STD_NAMES and padded[at - 1][1] == "std":
+            return False
+        if kind == "name" and previous != "::" and not _harmless_name(text, previous, following, known):
             return False
     return True
 
 
-def _declared(found: list[Token]) -> set[str]:
-    """Names that follow something like a type: local variables, parameters and lambdas."""
-    names = set()
-    for (kind, text), (next_kind, following) in pairwise(found):
-        if next_kind == "name" and (text in _TYPES | {">", "&", "const"} or kind == "name" or text in "[,"):
-            names.add(following)
-    return names
-
-
-def _harmless_name(text: str, previous: str, following: str, declared: set[str]) -> bool:
+def _harmless_name(text: str, previous: str, following: str, known: set[str]) -> bool:
+    """`known` are the function's own names; `previous` is not `::`."""
     if text in _KEYWORDS:
         return following != "(" or text in _CALLS or text in ("else", "do", "case", "default")
-    if text in _RESERVED or text.startswith("_"):
+    if text in _RESERVED or text.startswith(("_", "judge")):
         return False
     if text == "std":
         return following == "::"
-    if previous == "::":
-        return text in STD_NAMES or text in ("npos", "max", "min", "lowest", "iterator", "const_iterator")
     if previous in (".", "->"):
         return True
     if following == "(":
-        return text in declared or text in STD_NAMES
-    return text in declared or text in STD_NAMES or text in _BARE
+        return text in known or text in STD_NAMES
+    return text in known or text in STD_NAMES or text in _BARE
 
 
 def _harmless_pointer(before: Token, text: str, following: str) -> bool:

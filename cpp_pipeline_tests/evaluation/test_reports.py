@@ -173,7 +173,11 @@ def _metric(value: float, low: float, high: float) -> dict[str, Any]:
 
 
 FOUND = {
-    "base_eval": {"pass@1": _metric(0.3, 0.25, 0.35), "pass@1 (family)": _metric(0.3, 0.25, 0.35), "codebleu": _metric(0.5, 0.4, 0.6)},
+    "base_eval": {
+        "pass@1": _metric(0.3, 0.25, 0.35),
+        "pass@1 (family)": _metric(0.3, 0.25, 0.35),
+        "codebleu": _metric(0.5, 0.4, 0.6),
+    },
     "sft_eval": {"pass@1": _metric(0.4, 0.35, 0.45), "pass@1 (family) - base_eval": _metric(0.1, 0.06, 0.14)},
     "gspo_eval": {"pass@1": _metric(0.5, 0.45, 0.55), "pass@1 (family) - sft_eval": _metric(0.1, -0.01, 0.2)},
     "sft_control_eval": {"pass@1": _metric(0.7, 0.65, 0.75), "pass@8": _metric(0.9, 0.8, 0.95)},

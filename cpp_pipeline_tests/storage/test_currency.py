@@ -24,7 +24,9 @@ def store(tmp_path: Path) -> Store:
 
 def rewrite(store: Store, partition: str, version: str) -> None:
     source = Recipe("clean_files", (), "code", "")
-    store.write_table(TABLES["clean_files"].empty(), stamp(source, partition, inputs_digest(store, source, partition), version, 0))
+    store.write_table(
+        TABLES["clean_files"].empty(), stamp(source, partition, inputs_digest(store, source, partition), version, 0)
+    )
 
 
 def test_an_untouched_asset_is_current(store: Store) -> None:
