@@ -138,10 +138,9 @@ def run_canaries(client: Verifier) -> list[dict[str, Any]]:
     """Rows of table `sandbox_canaries`; `ok` says whether the sandbox was right."""
     rows = []
     right = [f"program/{name}" for name, (verdict, _) in PROGRAMS.items() if verdict == "AC"]
-    together, others = [], []
-    for job in jobs():
-        # attacks meet right programs only: one that reaches a neighbour gains by it, and none takes their group apart
-        (together if job.id in right or job.id.startswith("attack/") else others).append(job)
+    # attacks meet right programs only: one that reaches a neighbour gains by it, and none takes their group apart
+    together = [job for job in jobs() if job.id in right or job.id.startswith("attack/")]
+    others = [job for job in jobs() if job not in together]
     results = {r.id: r for batch in (together, others) for r in client.batch_verify(batch)}
     for result in (results[job.id] for job in jobs()):
         kind, name = result.id.split("/", 1)
