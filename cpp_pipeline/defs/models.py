@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from cpp_pipeline.corpus.cmake import cmake_training_rows
+from cpp_pipeline.corpus.sft import kept_problems
 from cpp_pipeline.defs.resources import PRESET, SETTINGS
 from cpp_pipeline.rollouts.preference import training_pairs
 from cpp_pipeline.storage.assets import folder_asset
@@ -113,16 +114,16 @@ def sft_control_checkpoint(context: dg.AssetExecutionContext, work: Path) -> dic
 
 @_model(
     "preference_checkpoint",
-    deps=["sft_checkpoint", "preference_pairs", "near_misses", "train_problems"],
+    deps=["sft_checkpoint", "preference_pairs", "near_misses", "train_problems", "decontamination_report"],
     code="training/preference.py",
     description="DPO on `preference_pairs` and `near_misses`; an optional start for GSPO, not used by default.",
     steps=PRESET.preference_steps,
 )
 def preference_checkpoint(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
     store = context.resources.storage.store
-    tables = (store.scan(name) for name in ("preference_pairs", "near_misses", "train_problems"))
+    problems = kept_problems(store.scan("train_problems"), store.scan("decontamination_report"))
     data = scratch_file()
-    training_pairs(*tables).sink_parquet(data)
+    training_pairs(store.scan("preference_pairs"), store.scan("near_misses"), problems).sink_parquet(data)
     return _train(
         context,
         work,

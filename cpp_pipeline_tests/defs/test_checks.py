@@ -197,7 +197,9 @@ def test_many_rows_near_held_out_problems_stop_the_run(scene: Scene, hits: int, 
     rows = [row("decontamination_report", row_id=f"row {n}", rule=rule) for n in range(hits) for rule in ("doc", "key")]
     frames = {
         "decontamination_report": frame("decontamination_report", *rows),
-        "docstring_pairs": frame("docstring_pairs", *(row("docstring_pairs", n) for n in range(60))),
+        "clean_files": frame("clean_files", *(row("clean_files", n) for n in range(30))),
+        "docstring_pairs": frame("docstring_pairs", *(row("docstring_pairs", n) for n in range(20))),
+        "diff_sft": frame("diff_sft", *(row("diff_sft", n) for n in range(10))),
         "train_problems": frame("train_problems", *(row("train_problems", n) for n in range(40))),
     }
     outcome = scene.check("decontamination_report", "few_rows_near_held_out", frames)

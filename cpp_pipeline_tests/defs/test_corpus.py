@@ -35,6 +35,12 @@ def pair(dump: str, number: int, **values: object) -> dict[str, object]:
     )
 
 
+def file(dump: str, number: int, **values: object) -> dict[str, object]:
+    """A C++ file that is kept."""
+    text = {"content": CODE.format(name=f"of_file_{number}", number=number), "language": "cpp"}
+    return row("clean_files", **{"dump": dump, "repo": ".", "path": f"file_{number}.cpp", **text, **values})
+
+
 def diff(dump: str, number: int, **values: object) -> dict[str, object]:
     """A repair of a function."""
     texts = {"before": CODE.format(name="f", number=number), "after": CODE.format(name="f", number=number + 1)}
@@ -58,6 +64,7 @@ def test_the_report_names_copies_shared_ingredients_and_nothing_else(bench: Benc
     made = bench.in_memory(
         corpus.decontamination_report,
         inputs={
+            "clean_files": frame("clean_files", file("one", 1), file("one", 2, content=f"int other;\n{held_out}")),
             "docstring_pairs": frame("docstring_pairs", pair("one", 1), pair("one", 2, code=copied)),
             "diff_sft": frame("diff_sft", diff("one", 1), diff("one", 2, after=held_out)),
             "train_problems": frame("train_problems", problem(1), problem(2, split_key="secret")),
@@ -69,6 +76,7 @@ def test_the_report_names_copies_shared_ingredients_and_nothing_else(bench: Benc
         },
     )["decontamination_report"]
     assert set(made.select("table", "row_id", "problem_id").rows()) == {
+        ("clean_files", "one/./file_2.cpp", "problem_id 8"),
         ("docstring_pairs", "one/2", "problem_id 8"),
         ("diff_sft", "one-2", "problem_id 8"),
         ("train_problems", "problem_id 2", "problem_id 9"),
@@ -81,6 +89,7 @@ def test_the_report_covers_every_dump(bench: Bench, dumps: tuple[str, ...]) -> N
     code = CODE.format(name="solve", number=1)
     given = {d: {"docstring_pairs": frame("docstring_pairs", pair(d, 1, code=code))} for d in dumps}
     given = {d: {**tables, "diff_sft": frame("diff_sft", diff(d, 5))} for d, tables in given.items()}
+    given = {d: {**tables, "clean_files": frame("clean_files", file(d, 1))} for d, tables in given.items()}
     inputs = {
         "train_problems": frame("train_problems"),
         "eval_problems": frame("eval_problems", row("eval_problems", source="bundled", references=[code])),
@@ -197,6 +206,19 @@ def test_the_size_follows_the_preset(bench: Bench, monkeypatch: pytest.MonkeyPat
     made = bench.in_memory(corpus.combined_sft, inputs=inputs)["combined_sft"]
     counts = dict(made.group_by("source").len().rows())
     assert (counts["reference"], counts["diff"]) == (1, 2)
+
+
+def test_a_file_that_the_report_names_does_not_train_the_tokenizer(bench: Bench) -> None:
+    copied = "int zzyzx_road(int zzyzx) { return zzyzx * 3; }\n" * 50
+    bench.write("clean_files", frame("clean_files", file("one", 1), file("one", 2, content=copied)), "one")
+    bench.write("train_problems", frame("train_problems", *(problem(n, source="family") for n in range(40))))
+    hit = row("decontamination_report", table="clean_files", row_id="one/./file_2.cpp")
+    for report, known in ((NO_HIT, True), (frame("decontamination_report", hit), False)):
+        bench.write("decontamination_report", report)
+        assert bench.run([corpus.tokenizer]).success
+        folder = bench.store.local_folder("checkpoints", "tokenizer")
+        vocabulary = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
+        assert any("zzyzx" in token for token in vocabulary) is known
 
 
 def test_tokenizer_and_shards_are_published_from_the_dump_and_mix_as_said(

@@ -1,11 +1,17 @@
 """What is learned from judged samples: preference pairs and the GSPO prompt pool."""
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+import dagster as dg
+import polars as pl
 import pytest
 
 from cpp_pipeline.defs import rollouts
 from cpp_pipeline.defs.resources import PRESET
+from cpp_pipeline.launch.sandbox import SandboxResource
+from cpp_pipeline.storage.currency import Recipe, stamp
 from cpp_pipeline_tests.defs.support import Bench, frame, row
 
 CODE = "int solve(int x) {{\n    int doubled = x * 2;\n    int shifted = doubled + {n};\n    return shifted;\n}}\n"
@@ -41,6 +47,7 @@ def test_pairs_are_similar_and_a_fifth_of_the_tests_apart(bench: Bench) -> None:
     inputs = {
         "sft_pass_k_solutions": frame("sft_pass_k_solutions", *solutions),
         "train_problems": frame("train_problems", problem(1)),
+        "decontamination_report": frame("decontamination_report"),
     }
     made = bench.in_memory(rollouts.preference_pairs, inputs=inputs)["preference_pairs"]
     assert made.select("chosen", "rejected", "chosen_passed", "rejected_passed", "chosen_passes_all").rows() == [
@@ -51,8 +58,51 @@ def test_pairs_are_similar_and_a_fifth_of_the_tests_apart(bench: Bench) -> None:
 
 
 def test_no_samples_make_no_pairs(bench: Bench) -> None:
-    inputs = {"sft_pass_k_solutions": frame("sft_pass_k_solutions"), "train_problems": frame("train_problems")}
+    inputs = {name: frame(name) for name in ("sft_pass_k_solutions", "train_problems", "decontamination_report")}
     assert bench.in_memory(rollouts.preference_pairs, inputs=inputs)["preference_pairs"].is_empty()
+
+
+class _Launcher:
+    """Notes the problems that a sampling command is given, and answers with no solutions."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def run(self, context: dg.AssetExecutionContext, module: str, arguments: dict[str, Any], output: Path) -> None:
+        self.asked = pl.read_parquet(arguments["problems"])["problem_id"].to_list()
+        frame("pass_k_solutions").write_parquet(output / "solutions.parquet")
+
+
+@pytest.mark.parametrize(
+    ("asset", "checkpoint"),
+    [(rollouts.pass_k_solutions, "base_checkpoint"), (rollouts.sft_pass_k_solutions, "sft_checkpoint")],
+)
+def test_problems_near_held_out_ones_are_not_sampled(bench: Bench, asset: dg.AssetsDefinition, checkpoint: str) -> None:
+    launcher = _Launcher()
+    bench.resources |= {"launcher": launcher, "sandbox": SandboxResource(url="http://127.0.0.1:9")}
+    bench.write("train_problems", frame("train_problems", *(problem(n) for n in range(4))))
+    hit = row("decontamination_report", table="train_problems", row_id="problem_id 2")
+    bench.write("decontamination_report", frame("decontamination_report", hit))
+    work = bench.store.work(checkpoint, "planted")
+    work.mkdir(parents=True, exist_ok=True)
+    (work / "result.json").write_text("{}")
+    bench.store.publish("checkpoints", work, stamp(Recipe(checkpoint, (), "", ""), None, "", "planted", None))
+    assert bench.run([asset]).success
+    assert sorted(launcher.asked) == ["problem_id 0", "problem_id 1", "problem_id 3"]
+
+
+def test_problems_near_held_out_ones_make_no_pairs(bench: Bench) -> None:
+    solutions = [
+        solution(n, passed, problem_id=f"problem_id {p}") for p in (1, 2) for n, passed in ((p, 5), (p + 5, 4))
+    ]
+    hit = row("decontamination_report", table="train_problems", row_id="problem_id 1")
+    inputs = {
+        "sft_pass_k_solutions": frame("sft_pass_k_solutions", *solutions),
+        "train_problems": frame("train_problems", problem(1), problem(2)),
+        "decontamination_report": frame("decontamination_report", hit),
+    }
+    made = bench.in_memory(rollouts.preference_pairs, inputs=inputs)["preference_pairs"]
+    assert made["problem_id"].to_list() == ["problem_id 2"]
 
 
 def test_prompts_hold_tests_answers_and_pass_rate(bench: Bench) -> None:
