@@ -93,6 +93,12 @@ _BLANK_LINE = re.compile(rb"\n[ \t\r]*\n")
 _CONTEXT_INCLUDES = 24
 
 
+def _is_closed(body: Node) -> bool:
+    """False where the file ends, or an error begins, before the brace that the parser then invents."""
+    last = body.child(body.child_count - 1)
+    return last is not None and last.type == "}" and not last.is_missing
+
+
 class _Reader:
     """One walk; holds the tree no longer than the file is read."""
 
@@ -194,7 +200,7 @@ class _Reader:
     def _function(self, anchor: Node, node: Node, scope: _Scope, run: list[Node]) -> None:
         body = node.child_by_field_name("body")
         identity = self._identify(node, scope)
-        if body is None or body.type != "compound_statement" or identity is None:
+        if body is None or body.type != "compound_statement" or identity is None or not _is_closed(body):
             return
         name, qualified, function = identity
         types, names = parameters_of(function)

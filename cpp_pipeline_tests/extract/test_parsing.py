@@ -101,6 +101,10 @@ def test_any_pieces_of_code_are_read(pieces: list[str]) -> None:
     assert all(f.code.endswith("}") for f in facts.functions)
 
 
+def test_a_body_that_never_ends_is_no_function() -> None:
+    assert read_functions("/// d\nint f() {").functions == ()
+
+
 def macros(text: str) -> tuple[str, ...]:
     found = MacroDefinitions()
     found.add(text)
