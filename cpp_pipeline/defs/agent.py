@@ -20,6 +20,7 @@ _ROUTER_ROWS = 40 * PRESET.cmake_train
     plots={"router_sft": "tool"},
 )
 def router_sft(context: dg.AssetExecutionContext) -> pl.LazyFrame:
+    """Generate requests and the calls they should lead to."""
     return router_rows(_ROUTER_ROWS, SETTINGS.seed)
 
 
@@ -34,4 +35,5 @@ def router_sft(context: dg.AssetExecutionContext) -> pl.LazyFrame:
 def agent_problems(
     context: dg.AssetExecutionContext, eval_problems: pl.LazyFrame, cmake_problems: pl.LazyFrame
 ) -> pl.LazyFrame:
+    """Draw end-to-end tasks from held-out problems and projects."""
     return tasks(eval_problems, cmake_problems, PRESET.agent_problems, SETTINGS.seed)

@@ -150,6 +150,7 @@ def few_rows_near_held_out(
     diff_sft: pl.LazyFrame,
     train_problems: pl.LazyFrame,
 ) -> dg.AssetCheckResult:
+    """Count the rows named by the report against all that was compared."""
     hits = asset.select("table", "row_id").unique().select(pl.len()).collect().item()
     compared = (clean_files, docstring_pairs, diff_sft, train_problems)
     rows = sum(f.select(pl.len()).collect().item() for f in compared)
@@ -163,6 +164,7 @@ def few_rows_near_held_out(
     description="Raw, random FIM and structured FIM are within 1 % of 40/40/20 of the tokens.",
 )
 def mix_is_40_40_20(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+    """Read the shares from the shards' manifest."""
     manifest = context.resources.storage.store.result("shards", "pretraining_corpus")
     tokens = manifest["metrics"]["tokens_by_mode"]
     total = sum(tokens.values())
@@ -202,6 +204,7 @@ training_checks = [_trained(name) for name in CHECKPOINTS]
     description="The preset's targets; below target is a warning.",
 )
 def targets(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
+    """Read the targets that the report was held to."""
     folder = context.resources.storage.store.local_folder("reports", "model_report")
     rows = json.loads((folder / "targets.json").read_text())
     missed = [r["target"] for r in rows if not r["met"]]

@@ -31,6 +31,7 @@ def decontamination_report(
     train_problems: pl.LazyFrame,
     eval_problems: pl.LazyFrame,
 ) -> pl.LazyFrame:
+    """Compare what may be trained on with the held-out problems."""
     return hits(training_texts(clean_files, docstring_pairs, diff_sft, train_problems), eval_problems)
 
 
@@ -45,6 +46,7 @@ def decontamination_report(
     description="Byte-level BPE with the FIM and chat specials, as `tokenizer.json`.",
 )
 def tokenizer(context: dg.AssetExecutionContext, work: Path) -> None:
+    """Train the tokenizer on kept files and problems."""
     store = context.resources.storage.store
     texts = tokenizer_texts(
         store.scan("clean_files"),
@@ -68,6 +70,7 @@ def tokenizer(context: dg.AssetExecutionContext, work: Path) -> None:
     description="Packed token shards: raw 40 %, random FIM 40 %, structured FIM 20 % of the tokens.",
 )
 def pretraining_corpus(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
+    """Mix, tokenize and pack what the base model reads."""
     store = context.resources.storage.store
     stats = build_corpus(
         store.scan("clean_files"),
@@ -95,6 +98,7 @@ def pretraining_corpus(context: dg.AssetExecutionContext, work: Path) -> dict[st
 def docstring_sft(
     context: dg.AssetExecutionContext, docstring_pairs: pl.LazyFrame, decontamination_report: pl.LazyFrame
 ) -> pl.LazyFrame:
+    """Turn documented functions into instructions and responses."""
     return sft.docstring_sft(docstring_pairs, sft.excluded(decontamination_report), PRESET, SETTINGS.seed)
 
 
@@ -102,6 +106,7 @@ def docstring_sft(
 def pass_k_sft(
     context: dg.AssetExecutionContext, pass_k_solutions: pl.LazyFrame, train_problems: pl.LazyFrame
 ) -> pl.LazyFrame:
+    """Collect the base model's accepted solutions by problem."""
     return sft.pass_k_sft(pass_k_solutions, train_problems)
 
 
@@ -128,6 +133,7 @@ def combined_sft(
     train_problems: pl.LazyFrame,
     decontamination_report: pl.LazyFrame,
 ) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    """Join all supervised rows with their weights."""
     return sft.combined_sft(
         docstring_sft,
         pass_k_sft,

@@ -16,4 +16,5 @@ from cpp_pipeline.storage.assets import table_asset
     plots={"clean_files": "language", "dropped_files": "reason"},
 )
 def clean_files(context: dg.AssetExecutionContext, source_files: pl.LazyFrame) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    """Split the files into kept and dropped."""
     return clean(source_files)

@@ -80,6 +80,7 @@ base_eval, sft_eval, gspo_eval, sft_control_eval = (_code_eval(name) for name in
     description="CMake specialist on held-out generated projects: configures, targets right.",
 )
 def cmake_eval(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
+    """Sample and judge the CMake specialist."""
     store = context.resources.storage.store
     context.resources.launcher.run(
         context,
@@ -109,6 +110,7 @@ def cmake_eval(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
     description="Router on phrasings that it never saw: right tool, arguments, well-formed calls.",
 )
 def router_eval(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
+    """Route the held-out phrasings."""
     store = context.resources.storage.store
     context.resources.launcher.run(
         context,
@@ -136,6 +138,7 @@ def router_eval(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]
     description="The whole agent on end-to-end tasks: route, act, verify, refine.",
 )
 def agent_eval(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
+    """Run the agent on its tasks."""
     store = context.resources.storage.store
     context.resources.launcher.run(
         context,
@@ -178,6 +181,7 @@ _STAGES = (
     description="One page over all stages: figures, intervals, targets, control, model card.",
 )
 def model_report(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
+    """Join all evaluations and stages into one page."""
     store = context.resources.storage.store
     evaluations = {n: store.local_folder("reports", n) for n in _REPORTED}
     stages = {n: store.result("checkpoints", n) or {} for n in _STAGES}

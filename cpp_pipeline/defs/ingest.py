@@ -19,6 +19,7 @@ def _path(context: dg.AssetExecutionContext) -> Path:
 
 @table_asset("repo_dump", group="ingest", kinds={"git"}, code=["dumps"])
 def repo_dump(context: dg.AssetExecutionContext) -> pl.LazyFrame:
+    """List the dump as it lies there."""
     return list_dump(_path(context), context.partition_key, scratch_folder())
 
 
@@ -32,6 +33,7 @@ def repo_dump(context: dg.AssetExecutionContext) -> pl.LazyFrame:
     plots={"source_files": "language"},
 )
 def source_files(context: dg.AssetExecutionContext) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    """Read the files of the dump."""
     return read_files(_path(context), context.partition_key, scratch_folder())
 
 
@@ -45,4 +47,5 @@ def source_files(context: dg.AssetExecutionContext) -> tuple[pl.LazyFrame, pl.La
     plots={"commits": "repo"},
 )
 def commits(context: dg.AssetExecutionContext) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    """Read the file pairs of the dump's commits."""
     return read_commits(_path(context), context.partition_key, scratch_folder())

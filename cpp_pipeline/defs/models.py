@@ -62,6 +62,7 @@ def _model(
     batch=PRESET.base_batch,
 )
 def base_checkpoint(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
+    """Train the base model."""
     return _train(
         context,
         work,
@@ -81,6 +82,7 @@ def base_checkpoint(context: dg.AssetExecutionContext, work: Path) -> dict[str, 
     batch=PRESET.sft_batch,
 )
 def sft_checkpoint(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
+    """Fine-tune the base model."""
     return _train(
         context,
         work,
@@ -101,6 +103,7 @@ def sft_checkpoint(context: dg.AssetExecutionContext, work: Path) -> dict[str, A
     batch=PRESET.sft_batch,
 )
 def sft_control_checkpoint(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
+    """Fine-tune further instead of GSPO."""
     return _train(
         context,
         work,
@@ -120,6 +123,7 @@ def sft_control_checkpoint(context: dg.AssetExecutionContext, work: Path) -> dic
     steps=PRESET.preference_steps,
 )
 def preference_checkpoint(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
+    """Train on pairs from the SFT model."""
     store = context.resources.storage.store
     problems = kept_problems(store.scan("train_problems"), store.scan("decontamination_report"))
     data = scratch_file()
@@ -147,6 +151,7 @@ def preference_checkpoint(context: dg.AssetExecutionContext, work: Path) -> dict
     epsilon=[PRESET.gspo_epsilon, PRESET.gspo_epsilon_high],
 )
 def gspo_checkpoint(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
+    """Train on rewards from the sandbox."""
     return _train(
         context,
         work,
@@ -172,6 +177,7 @@ def gspo_checkpoint(context: dg.AssetExecutionContext, work: Path) -> dict[str, 
     steps=PRESET.cmake_steps,
 )
 def cmake_checkpoint(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
+    """Train the CMake specialist."""
     store = context.resources.storage.store
     data = scratch_file()
     cmake_training_rows(store.scan("cmake_sft"), store.scan("cmake_problems")).sink_parquet(data)
@@ -194,6 +200,7 @@ def cmake_checkpoint(context: dg.AssetExecutionContext, work: Path) -> dict[str,
     steps=PRESET.router_steps,
 )
 def router_checkpoint(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
+    """Train the router."""
     return _train(
         context,
         work,

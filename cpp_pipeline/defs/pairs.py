@@ -24,6 +24,7 @@ from cpp_pipeline.storage.scratch import scratch_folder
     plots={"docstring_pairs": "quality"},
 )
 def docstring_pairs(context: dg.AssetExecutionContext, clean_files: pl.LazyFrame) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    """Extract documented functions, without near duplicates."""
     scratch = scratch_folder()
     return distinct_pairs(*documented_functions(clean_files, context.partition_key, scratch), scratch)
 
@@ -37,6 +38,7 @@ def docstring_pairs(context: dg.AssetExecutionContext, clean_files: pl.LazyFrame
     plots={"diff_sft": "n_changed_tokens"},
 )
 def diff_sft(context: dg.AssetExecutionContext, commits: pl.LazyFrame) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    """Turn commits into repairs of single functions."""
     return diff_pairs(commits, context.partition_key, scratch_folder())
 
 
@@ -48,6 +50,7 @@ def diff_sft(context: dg.AssetExecutionContext, commits: pl.LazyFrame) -> tuple[
     description="Packages and targets as the dumps themselves name them; no table is shipped with the project.",
 )
 def cmake_packages(context: dg.AssetExecutionContext, clean_files: pl.LazyFrame) -> pl.LazyFrame:
+    """Collect packages and targets over all dumps."""
     return packages(clean_files)
 
 
@@ -63,6 +66,7 @@ def cmake_packages(context: dg.AssetExecutionContext, clean_files: pl.LazyFrame)
     plots={"cmake_sft": "stage"},
 )
 def cmake_sft(context: dg.AssetExecutionContext, clean_files: pl.LazyFrame) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    """Put the dump's CMakeLists.txt files into words and have them configured."""
     with context.resources.sandbox.client() as client:
         return cmake_rows(clean_files, context.partition_key, client)
 
@@ -78,6 +82,7 @@ def cmake_sft(context: dg.AssetExecutionContext, clean_files: pl.LazyFrame) -> t
     plots={"cmake_problems": "split_key"},
 )
 def cmake_problems(context: dg.AssetExecutionContext) -> pl.LazyFrame:
+    """Generate projects and have their references configured."""
     rows = generate(PRESET.cmake_train, PRESET.cmake_eval, SETTINGS.seed)
     with context.resources.sandbox.client() as client:
         return TABLES["cmake_problems"].frame(verify_projects(rows, client))

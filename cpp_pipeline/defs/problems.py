@@ -27,6 +27,7 @@ _SANDBOX = frozenset({"sandbox"})
     plots={"eval_problems": "source"},
 )
 def eval_problems(context: dg.AssetExecutionContext) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    """Gather the held-out problems and judge their references."""
     with context.resources.sandbox.client() as client:
         return eval_set(PRESET, SETTINGS.seed, problem_sets(context.resources.storage.store), client, scratch_folder())
 
@@ -45,6 +46,7 @@ def eval_problems(context: dg.AssetExecutionContext) -> tuple[pl.LazyFrame, pl.L
 def train_problems(
     context: dg.AssetExecutionContext, docstring_pairs: pl.LazyFrame
 ) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    """Gather, mine and judge the training problems."""
     with context.resources.sandbox.client() as client:
         return train_set(PRESET, SETTINGS.seed, docstring_pairs, client, scratch_folder(), context.log.info)
 
@@ -60,6 +62,7 @@ def train_problems(
     plots={"repair_rows": "operator"},
 )
 def repair_rows(context: dg.AssetExecutionContext, train_problems: pl.LazyFrame) -> pl.LazyFrame:
+    """Judge mutants of references; those that fail become repairs."""
     with context.resources.sandbox.client() as client:
         return repairs(train_problems, client, PRESET.sft_problems, SETTINGS.seed)
 
@@ -75,5 +78,6 @@ def repair_rows(context: dg.AssetExecutionContext, train_problems: pl.LazyFrame)
     plots={"near_misses": "tests_passed"},
 )
 def near_misses(context: dg.AssetExecutionContext, train_problems: pl.LazyFrame) -> pl.LazyFrame:
+    """Judge mutants of references; those that nearly pass become pairs."""
     with context.resources.sandbox.client() as client:
         return neighbours(train_problems, client, PRESET.sft_problems, SETTINGS.seed)

@@ -49,6 +49,7 @@ def _sample(context: dg.AssetExecutionContext, checkpoint: str, form: str) -> pl
     plots={"pass_k_solutions": "verdict"},
 )
 def pass_k_solutions(context: dg.AssetExecutionContext) -> pl.LazyFrame:
+    """Sample the base model, in its own FIM format."""
     return _sample(context, "base_checkpoint", "fim")
 
 
@@ -63,6 +64,7 @@ def pass_k_solutions(context: dg.AssetExecutionContext) -> pl.LazyFrame:
     plots={"sft_pass_k_solutions": "verdict"},
 )
 def sft_pass_k_solutions(context: dg.AssetExecutionContext) -> pl.LazyFrame:
+    """Sample the SFT model, in chat format."""
     return _sample(context, "sft_checkpoint", "chat")
 
 
@@ -80,6 +82,7 @@ def preference_pairs(
     train_problems: pl.LazyFrame,
     decontamination_report: pl.LazyFrame,
 ) -> pl.LazyFrame:
+    """Pair similar solutions of clearly different score."""
     solutions = kept_problems(sft_pass_k_solutions, decontamination_report)
     problems = kept_problems(train_problems, decontamination_report)
     return preference.pairs(solutions, problems, min_similarity=0.7, min_margin=0.2)
@@ -99,5 +102,6 @@ def gspo_prompts(
     sft_pass_k_solutions: pl.LazyFrame,
     decontamination_report: pl.LazyFrame,
 ) -> pl.LazyFrame:
+    """Turn training problems into prompts with tests."""
     kept = kept_problems(train_problems, decontamination_report)
     return prompts.gspo_prompts(kept, sft_pass_k_solutions, PRESET.train_problems, SETTINGS.seed)

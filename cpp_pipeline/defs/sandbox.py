@@ -17,5 +17,6 @@ from cpp_pipeline.storage.assets import table_asset
     plots={"sandbox_canaries": "verdict"},
 )
 def sandbox_canaries(context: dg.AssetExecutionContext) -> pl.LazyFrame:
+    """Judge programs of known verdict, and attacks."""
     with context.resources.sandbox.client() as client:
         return TABLES["sandbox_canaries"].frame(run_canaries(client))

@@ -38,6 +38,7 @@ def graph() -> dict[str, list[str]]:
 
 def test_the_definitions_can_be_loaded() -> None:
     dg.Definitions.validate_loadable(definitions())
+    assert specs()
 
 
 def test_the_graph_is_the_committed_one() -> None:
