@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from cpp_pipeline.sandbox.local import local_controller
 from transformers import AutoModelForCausalLM
 
 from cpp_pipeline.sandbox.client import SandboxClient
+from cpp_pipeline.sandbox.local import local_controller
 from cpp_pipeline.sandbox.types import Result
 from cpp_pipeline.training.gspo import lr_multiplier, main, parser, train
 from cpp_pipeline_tests.training.gspo_support import checkpoint, write_prompts
