@@ -88,6 +88,7 @@ def test_a_second_run_makes_nothing(root: Path) -> None:
 def test_one_more_dump_leaves_the_first_alone_and_joins_both(root: Path, tmp_path: Path) -> None:
     store = Store(str(root))
     before = versions(store)
+    before_rows = store.scan("docstring_sft").collect().height
     more = tmp_path / "more"
     more.mkdir()
     (more / "LICENSE").write_text("MIT License\n\nPermission is hereby granted, free of charge, to any person\n")
@@ -103,8 +104,9 @@ def test_one_more_dump_leaves_the_first_alone_and_joins_both(root: Path, tmp_pat
         k: v for k, v in before.items() if k[1] == "bundled"
     }
     assert store.partitions("docstring_pairs") == ["bundled", "more"]
-    repos = store.scan("docstring_sft").collect().height
-    assert repos == store.scan("docstring_pairs").collect().height
+    responses = store.scan("docstring_sft").collect()["response"]
+    assert responses.str.contains("rectangle_area").sum() == 1
+    assert responses.len() == before_rows + 1
 
 
 @pytest.mark.parametrize(

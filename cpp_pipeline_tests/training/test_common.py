@@ -104,10 +104,11 @@ def test_finished_folder_is_stock_and_described(whole: Path, tokenizer_folder: P
 def test_a_signal_saves_and_the_next_attempt_ends_bitwise_equal(
     whole: Path, tokenizer_folder: Path, tmp_path: Path, step: int, number: int, code: int
 ) -> None:
+    before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as left:
         Attempt(tmp_path, tokenizer_folder).train(_kill_at(step, number))
     assert left.value.code == code
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) == before
     assert not (tmp_path / "result.json").exists()
     spent = json.loads((tmp_path / "timing.jsonl").read_text().splitlines()[-1])["cpu_seconds"]
     result = Attempt(tmp_path, tokenizer_folder).train()
