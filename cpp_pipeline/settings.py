@@ -28,6 +28,8 @@ class Settings:
     """Candidates judged side by side; 0 means one a core."""
     real_cpp: bool = True
     """`run` also takes real C++ from Debian source packages."""
+    allow_unknown_licence: bool = False
+    """Also keep files for which no licence was found, for code of one's own."""
     dagster_home: str = ""
     """Read from `DAGSTER_HOME`; empty means `.dagster` inside a local root."""
 

@@ -91,9 +91,8 @@ def test_one_more_dump_leaves_the_first_alone_and_joins_both(root: Path, tmp_pat
     before_rows = store.scan("docstring_sft").collect().height
     more = tmp_path / "more"
     more.mkdir()
-    (more / "LICENSE").write_text("MIT License\n\nPermission is hereby granted, free of charge, to any person\n")
     (more / "area.cpp").write_text(
-        "/// Returns the area of a rectangle with the given sides.\n"
+        "// SPDX-License-Identifier: MIT\n\n/// Returns the area of a rectangle: its width times its height.\n"
         "int rectangle_area(int width, int height) {\n    int area = width * height;\n    return area;\n}\n"
     )
     assert cli(root, "dumps", "add", str(more), "--name", "more").returncode == 0
