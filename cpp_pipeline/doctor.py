@@ -59,7 +59,7 @@ def _isolation(root: str) -> Finding:
 
     service = start_service(workers=1)
     if service.judge is not None:
-        name = service.judge.boxes.name
+        name = service.judge.capabilities()["isolation"]["backend"]
         service.judge.close()
         return Finding("isolation", "ok", f"{name}; every escape that was tried is closed")
     return Finding(

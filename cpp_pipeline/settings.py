@@ -30,6 +30,12 @@ class Settings:
     """`run` also takes real C++ from Debian source packages."""
     allow_unknown_licence: bool = False
     """Also keep files for which no licence was found, for code of one's own."""
+    allow_unsafe: bool = False
+    """This machine consents to judging code without any isolation; the caller has to consent as well."""
+    verdict_cache: str = ""
+    """Folder of verdicts of earlier runs; empty means `cpp-pipeline/verdicts` in the user's cache, `none` keeps none."""
+    xdg_cache_home: str = ""
+    """Read from `XDG_CACHE_HOME`; empty means `~/.cache`."""
     dagster_home: str = ""
     """Read from `DAGSTER_HOME`; empty means `.dagster` inside a local root."""
 
@@ -39,7 +45,7 @@ class Settings:
         env = os.environ if env is None else env
         values: dict[str, object] = {}
         for f in fields(cls):
-            own_name = f.name.startswith(("sandbox_", "dagster_"))
+            own_name = f.name.startswith(("sandbox_", "dagster_", "xdg_"))
             name = f.name.upper() if own_name else f"CPP_PIPELINE_{f.name.upper()}"
             raw = env.get(name)
             if raw is None or raw == "":

@@ -10,6 +10,14 @@ import pytest
 SHARED_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_verdict_cache() -> Iterator[None]:
+    """Every verdict of a test is judged in that test; the user's own verdicts are neither read nor written."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("CPP_PIPELINE_VERDICT_CACHE", "none")
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Public problem sets, which are not part of the project."""

@@ -33,12 +33,13 @@ def test_a_closed_set_is_held() -> None:
     good = dict.fromkeys((c.name for c in table.columns), None) | {
         "canary_id": "x",
         "kind": "riddle",
+        "mode": "rpc",
         "expected": "AC",
         "tests_total": 1,
         "ok": True,
         "detail": "",
     }
-    assert table.violations(table.frame([good])) == {"kind not in program|attack": 1}
+    assert table.violations(table.frame([good])) == {"kind not in program|correct|attack|control": 1}
 
 
 def test_missing_unknown_and_mistyped_columns_are_named() -> None:

@@ -153,7 +153,7 @@ class Orchestrator:
         if tests and not signature:
             raise AttachmentError("no function in $code can be called by tests; attach its $signature")
         job = code_job("execute", code, signature, tests)
-        job = replace(job, timeout_seconds=float(call.arguments["timeout"]))
+        job = replace(job, timeout=float(call.arguments["timeout"]))
         result = self.sandbox.verify(job)
         work.steps.append(Step("act", 1, "run in the sandbox", {"tests": len(tests)}))
         work.steps.append(Step("verify", 1, result.verdict or "not judged", result.to_json()))

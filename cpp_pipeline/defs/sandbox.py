@@ -3,7 +3,7 @@
 import dagster as dg
 import polars as pl
 
-from cpp_pipeline.sandbox.canaries import run_canaries
+from cpp_pipeline.sandbox.canaries import run_canaries, summary
 from cpp_pipeline.schemas import TABLES
 from cpp_pipeline.storage.assets import table_asset
 
@@ -17,6 +17,9 @@ from cpp_pipeline.storage.assets import table_asset
     plots={"sandbox_canaries": "verdict"},
 )
 def sandbox_canaries(context: dg.AssetExecutionContext) -> pl.LazyFrame:
-    """Judge programs of known verdict, and attacks."""
+    """Judge programs of known verdict in every mode, and attacks."""
     with context.resources.sandbox.client() as client:
-        return TABLES["sandbox_canaries"].frame(run_canaries(client))
+        rows = run_canaries(client)
+    for line in summary(rows):
+        context.log.info(line)
+    return TABLES["sandbox_canaries"].frame(rows)

@@ -21,7 +21,8 @@ from cpp_pipeline.problems.asserts import NotConvertible, convert
 from cpp_pipeline.problems.rows import Row, chat_instruction, problem_row, quarantine_row
 from cpp_pipeline.problems.syntax import function_name, functions, parse, text
 from cpp_pipeline.problems.tests import loads_tests
-from cpp_pipeline.sandbox.prototype import Prototype, parse_signature
+from cpp_pipeline.sandbox.formats import assert_sites
+from cpp_pipeline.sandbox.prototype import Prototype, parse_prototype, parse_signature
 from cpp_pipeline.sandbox.values import encode
 from cpp_pipeline.schemas import TABLES
 
@@ -45,8 +46,8 @@ def read_problems(path: Path) -> tuple[pl.LazyFrame, pl.LazyFrame]:
     -------
     tuple
         Rows of `eval_problems` form, and rows of `eval_problems_quarantine` form whose `detail` starts with
-        `file:line`. A record with asserts that have no JSON form is in both: it keeps `test_code`, has no tests,
-        and still serves decontamination.
+        `file:line`. A record whose asserts have no JSON form is judged by its `test_code`; one that the sandbox
+        cannot judge either is in both: it has no tests and still serves decontamination.
     """
     rows: list[Row] = []
     quarantined: list[Row] = []
@@ -163,11 +164,11 @@ def humaneval_row(record: dict[str, Any], where: str) -> tuple[Row, str]:
     missing = [h for h in _HUMANEVAL_HEADERS if not re.search(rf"#\s*include\s*<{re.escape(h)}>", before)]
     preamble = "".join(f"#include <{h}>\n" for h in missing) + before + "\n"
     tests: list[Row] = []
-    problem = ""
+    asserts, problem = 0, ""
     try:
         tests = convert(record["test"], parse_signature(signature))
     except (NotConvertible, ValueError) as error:
-        problem = str(error)
+        asserts, problem = _asserts(signature, preamble, record["test"]), str(error)
     doc = _comment(record["prompt"])
     row = problem_row(
         problem_id=f"humaneval_x/{values['task_id']}",
@@ -182,8 +183,18 @@ def humaneval_row(record: dict[str, Any], where: str) -> tuple[Row, str]:
         test_code=record["test"],
         licence="Apache-2.0",
         provenance=where,
+        asserts=asserts,
     )
-    return row, problem
+    return row, "" if asserts else problem
+
+
+def _asserts(signature: str, preamble: str, test_code: str) -> int:
+    """How many asserts the sandbox can judge as they stand; 0 where a type cannot cross its pipe."""
+    try:
+        parse_prototype(signature, preamble)
+        return len(assert_sites(test_code))
+    except ValueError:
+        return 0
 
 
 def _comment(prompt: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from cpp_pipeline.sandbox.prototype import INTEGERS, CppType, Prototype
 
 _BOUNDS = (5, 9, 20, 60, 999)
-_MAPS = {"std::map", "std::unordered_map"}
+_MAPS = {"std::map", "std::multimap", "std::unordered_map"}
 _SETS = {"std::set", "std::unordered_set"}
 _INDEX = re.compile(r"(i|j|k|n|m|idx|pos|index|position|size|len|length|count|num)", re.IGNORECASE)
 _WORDS = (
@@ -55,7 +55,7 @@ def default_value(kind: CppType) -> Any:
         return False
     if kind.name in INTEGERS:
         return 0
-    if kind.name in ("float", "double"):
+    if kind.name in ("float", "double", "long double"):
         return 0.0
     if kind.name == "char":
         return "\0"
@@ -63,6 +63,8 @@ def default_value(kind: CppType) -> Any:
         return ""
     if kind.name == "std::optional":
         return None
+    if kind.size:
+        return [default_value(kind.args[0])] * kind.size
     return [default_value(k) for k in kind.args] if kind.name in ("std::pair", "std::tuple") else []
 
 
@@ -97,7 +99,7 @@ def _value(kind: CppType, bound: int, rng: random.Random) -> Any:
         return rng.random() < 0.5
     if name in INTEGERS:
         return rng.randint(1, min(bound, 99 if INTEGERS[name][0] == 8 else bound))
-    if name in ("float", "double"):
+    if name in ("float", "double", "long double"):
         return round(rng.uniform(0.25, bound) * 4) / 4
     if name == "char":
         return rng.choice("abcdefgxyzABC019")
@@ -112,6 +114,8 @@ def _value(kind: CppType, bound: int, rng: random.Random) -> Any:
         return [[key, _value(kind.args[1], bound, rng)] for key in keys]
     if name in _SETS:
         return _different(kind.args[0], bound, rng)
+    if kind.size:
+        return [_value(kind.args[0], bound, rng) for _ in range(kind.size)]
     return _sequence(kind.args[0], bound, rng)
 
 

@@ -27,15 +27,17 @@ class SandboxTrouble(RuntimeError):
     """Verdicts are missing for reasons of our own; nothing can be concluded from that."""
 
 
-def job(row: Row, code: str, job_id: str, *, timeout_seconds: float = 5.0, tests: Sequence[Row] | None = None) -> Job:
-    """`code` as a solution of the problem `row`, against the row's tests or the given ones."""
+def job(row: Row, code: str, job_id: str, *, timeout: float = 5.0, tests: Sequence[Row] | None = None) -> Job:
+    """`code` as a solution of the problem `row`, against the given tests, the row's tests, or else its asserts."""
+    cases = loads_tests(row["tests"]) if tests is None else list(tests)
     return Job(
         id=job_id,
         code=code,
-        signature=row["signature"],
-        tests=loads_tests(row["tests"]) if tests is None else list(tests),
+        prototype=row["signature"],
+        test_cases=cases,
+        test_code="" if cases else row["test_code"] or "",
         preamble=row["preamble"],
-        timeout_seconds=timeout_seconds,
+        timeout=timeout,
     )
 
 

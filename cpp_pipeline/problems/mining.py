@@ -60,15 +60,15 @@ class _Attempt:
     def pair_id(self) -> str:
         return str(self.candidate.row["pair_id"])
 
-    def job(self, name: str, code: str, timeout_seconds: float = 5.0) -> Job:
+    def job(self, name: str, code: str, timeout: float = 5.0) -> Job:
         made = self.candidate
         return Job(
             id=f"{self.pair_id}{name}",
             code=code,
-            signature=made.signature,
-            tests=self.tests,
+            prototype=made.signature,
+            test_cases=self.tests,
             preamble=made.preamble,
-            timeout_seconds=timeout_seconds,
+            timeout=timeout,
         )
 
 

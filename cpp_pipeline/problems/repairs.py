@@ -107,7 +107,7 @@ def _judged(
     results = judge(
         client,
         [
-            job(row, m.code, f"{row['problem_id']}~{position}", timeout_seconds=MUTANT_TIMEOUT_SECONDS)
+            job(row, m.code, f"{row['problem_id']}~{position}", timeout=MUTANT_TIMEOUT_SECONDS)
             for position, (row, m) in enumerate(asked)
         ],
     )

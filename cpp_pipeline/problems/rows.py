@@ -43,8 +43,12 @@ def problem_row(
     test_code: str | None = None,
     licence: str | None = None,
     mutation_score: float | None = None,
+    asserts: int = 0,
 ) -> Row:
-    """One row of `train_problems` / `eval_problems`; `reference` is the first of `references` or empty."""
+    """One row of `train_problems` / `eval_problems`; `reference` is the first of `references` or empty.
+
+    `asserts` counts those of `test_code`, by which a row without `tests` is judged.
+    """
     return {
         "problem_id": problem_id,
         "source": source,
@@ -55,7 +59,7 @@ def problem_row(
         "entry_point": entry_point,
         "preamble": preamble,
         "tests": dumps_tests(tests),
-        "n_tests": len(tests),
+        "n_tests": len(tests) or asserts,
         "reference": references[0] if references else "",
         "references": list(references),
         "test_code": test_code,

@@ -14,7 +14,8 @@ import polars as pl
 
 from cpp_pipeline.curate.tokens import normalised
 from cpp_pipeline.rollouts.passk import by_problem
-from cpp_pipeline.sandbox.types import Result, reward
+from cpp_pipeline.sandbox.rewards import masked_kind, reward
+from cpp_pipeline.sandbox.types import Result
 from cpp_pipeline.schemas import TABLES
 
 
@@ -55,7 +56,7 @@ def distinct_candidates(problem_id: str, prompt: str, samples: Sequence[tuple[st
 
 
 def solution_row(candidate: Candidate, result: Result) -> dict[str, Any]:
-    """A row of pass_k_solutions; a result with an error gives no verdict and no score."""
+    """A row of pass_k_solutions; a result without a reward (see `sandbox.rewards`) gives no verdict and no score."""
     score = reward(result)
     failed = result.error is not None or score is None
     return {
@@ -66,7 +67,7 @@ def solution_row(candidate: Candidate, result: Result) -> dict[str, Any]:
         "tests_total": result.tests_total,
         "score": None if failed else score,
         "category": None if failed or score is None else category(score),
-        "error": (result.error or "no tests were judged") if failed else None,
+        "error": (result.error or masked_kind(result)) if failed else None,
     }
 
 

@@ -28,11 +28,11 @@ from cpp_pipeline.corpus.formats import EOT, Kind, chat_prompt, code_from_comple
 from cpp_pipeline.corpus.tokenizer import decode, encode_with_specials, load_tokenizer, special_id
 from cpp_pipeline.models.build import load_model, weights_sha256
 from cpp_pipeline.models.sampling import Completion, sample
-from cpp_pipeline.problems.tests import loads_tests
+from cpp_pipeline.problems.judging import job
 from cpp_pipeline.rollouts.job import RESULT, Progress, commit_json, commit_parquet, start_output
 from cpp_pipeline.rollouts.merge import Candidate, distinct_candidates, merge, solution_row, summary
 from cpp_pipeline.sandbox.client import SandboxClient
-from cpp_pipeline.sandbox.types import Job, Result
+from cpp_pipeline.sandbox.types import Result
 from cpp_pipeline.schemas import TABLES
 from cpp_pipeline.settings import Settings
 
@@ -116,7 +116,7 @@ def tasks(problems: Sequence[Row], k: int, temperature: float, greedy: bool) -> 
 def judge(client: SandboxClient, task: Task, candidates: list[list[Candidate]]) -> list[Row]:
     """Rows of pass_k_solutions, in the order of problems and samples."""
     jobs = [
-        Job(c.solution_id, c.code, problem["signature"], loads_tests(problem["tests"]), problem["preamble"])
+        job(problem, c.code, c.solution_id)
         for problem, group in zip(task.problems, candidates, strict=True)
         for c in group
     ]
@@ -217,7 +217,7 @@ def load_problems(path: Path) -> list[Row]:
     ValueError
         When the file holds no problem with tests.
     """
-    columns = ["problem_id", "doc", "instruction", "signature", "preamble", "tests", "n_tests"]
+    columns = ["problem_id", "doc", "instruction", "signature", "preamble", "tests", "test_code", "n_tests"]
     rows = pl.scan_parquet(path).select(columns).filter(pl.col("n_tests") > 0).collect().to_dicts()
     if not rows:
         raise ValueError(f"{path} holds no problem with tests; materialize train_problems or eval_problems")

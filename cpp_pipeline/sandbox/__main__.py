@@ -5,76 +5,106 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import logging
-import os
-import signal
 import socket
 import sys
-import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 
-import uvicorn
-
+from cpp_pipeline.sandbox.cache import default_cache_folder
 from cpp_pipeline.sandbox.canaries import run_canaries
 from cpp_pipeline.sandbox.client import SandboxClient, SandboxUnavailable
-from cpp_pipeline.sandbox.controller import create_app
+from cpp_pipeline.sandbox.isolation.choose import BACKENDS
 from cpp_pipeline.sandbox.local import local_controller
-from cpp_pipeline.sandbox.startup import start_service
+from cpp_pipeline.sandbox.service import QUEUE_SECONDS
+from cpp_pipeline.sandbox.serving import DRAIN_SECONDS, die_with_parent, open_socket, serve, stop_on_sigterm
+from cpp_pipeline.sandbox.startup import Remote, start_service
+from cpp_pipeline.sandbox.tokens import Tokens
 from cpp_pipeline.settings import Settings
 
-_WATCH_SECONDS = 0.5
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (0 only when it did what was asked)."""
+    args = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        return _serve(args) if args.command == "serve" else _check(args.url)
+    except (SandboxUnavailable, _Usage) as error:
+        print(error, file=sys.stderr)
+        return 2 if isinstance(error, _Usage) else 1
+    except KeyboardInterrupt:
+        return 130
+
+
+class _Usage(Exception):
+    """The command as given cannot be carried out."""
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("cpp_pipeline.sandbox", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    serve = commands.add_parser("serve", help="serve the controller")
-    serve.add_argument("--host", default="127.0.0.1")
-    serve.add_argument("--port", type=int, default=8888, help="0 takes a free one")
-    serve.add_argument("--workers", type=int, default=0, help="0 means one a core")
-    serve.add_argument("--token-file", type=Path, help="file with the bearer token")
-    serve.add_argument("--bwrap", default="bwrap", help="bubblewrap program")
-    serve.add_argument("--die-with-parent", action="store_true", help="stop when the starting process ends")
+    add = commands.add_parser("serve", help="serve the controller").add_argument
+    add("--host", default="127.0.0.1")
+    add("--port", type=int, default=8888, help="0 takes a free one")
+    add("--workers", type=int, default=0, help="0 means one a core")
+    add("--token-file", type=Path, help="file with the bearer token, or with the old and the new one, a line each")
+    add("--backend", choices=(*BACKENDS, "remote"), default="auto", help="isolation; remote hands work to the controller at --url")
+    add("--url", help="controller of the backend remote, with the token of SANDBOX_TOKEN")
+    add("--allow-unsafe", action="store_true", help="for the backend none, with CPP_PIPELINE_ALLOW_UNSAFE=1")
+    add("--queue-seconds", type=_seconds, default=QUEUE_SECONDS, help="CPU seconds a worker that may wait")
+    add("--drain-seconds", type=_seconds, default=DRAIN_SECONDS, help="time for work under way after SIGTERM")
+    add("--cache", help="folder of verdicts of earlier runs, or none; default: CPP_PIPELINE_VERDICT_CACHE")
+    add("--bwrap", default="bwrap", help="bubblewrap program")
+    add("--die-with-parent", action="store_true", help="stop when the starting process ends")
     check = commands.add_parser("check", help="judge the canaries and print a table")
     check.add_argument("--url", help="a running controller, with the token of SANDBOX_TOKEN; without it one is started")
-    args = parser.parse_args(argv)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    return _serve(args) if args.command == "serve" else _check(args.url)
+    return parser
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1e9:
+        raise ValueError(text)
+    return value
 
 
 def _serve(args: argparse.Namespace) -> int:
-    token = args.token_file.read_text().strip() if args.token_file else None
-    if token == "":
-        print(f"{args.token_file} is empty", file=sys.stderr)
-        return 2
-    if not _is_loopback(args.host) and token is None:
-        print(f"refusing to bind {args.host} without --token-file", file=sys.stderr)
-        return 2
-    # uvicorn raises the signal again when it is done; only as an exception it lets us clean up
-    signal.signal(signal.SIGTERM, _stop)
+    tokens, remote, server = _prepared(args)
+    stop_on_sigterm()
     if args.die_with_parent:
-        threading.Thread(target=_watch_parent, args=(os.getppid(),), daemon=True).start()
-    with socket.socket(socket.AF_INET6 if ":" in args.host else socket.AF_INET) as server:
-        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        server.bind((args.host, args.port))
-        service = start_service(args.workers or os.cpu_count() or 1, token, args.bwrap)
+        die_with_parent()
+    with server:
+        service = start_service(
+            *(args.workers, tokens, args.bwrap, args.backend),
+            allow_unsafe=args.allow_unsafe,
+            cache=_cache(args.cache),
+            remote=remote,
+            queue_seconds=args.queue_seconds,
+        )
         try:
-            server.listen(128)
-            print(f"listening http://{args.host}:{server.getsockname()[1]}", flush=True)
-            app = create_app(service)
-            config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2)
-            uvicorn.Server(config).run(sockets=[server])
+            serve(service, server, args.drain_seconds)
         finally:
-            if service.judge is not None:
-                service.judge.close()
+            service.close()
     return 0
 
 
-def _stop(number: int, _: FrameType | None) -> None:
-    raise SystemExit(128 + number)
+def _prepared(args: argparse.Namespace) -> tuple[Tokens | None, Remote | None, socket.socket]:
+    try:
+        tokens = Tokens.from_file(args.token_file) if args.token_file else None
+        if not _is_loopback(args.host) and tokens is None:
+            raise _Usage(f"refusing to bind {args.host} without --token-file: everybody could run code here")
+        if (args.backend == "remote") != bool(args.url):
+            raise _Usage("--backend remote and --url belong together: give both or neither")
+        remote = Remote(args.url, Settings.from_env().sandbox_token or None) if args.url else None
+        return tokens, remote, open_socket(args.host, args.port)
+    except (OSError, OverflowError, ValueError) as error:
+        raise _Usage(f"cannot serve on {args.host}:{args.port}: {error}") from error
+
+
+def _cache(folder: str | None) -> Path | None:
+    if folder is None:
+        return default_cache_folder()
+    return None if folder == "none" else Path(folder)
 
 
 def _is_loopback(host: str) -> bool:
@@ -86,24 +116,13 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _watch_parent(parent: int) -> None:
-    # not PR_SET_PDEATHSIG: it fires when the starting *thread* ends, which in a worker pool is too early
-    while os.getppid() == parent:
-        time.sleep(_WATCH_SECONDS)
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
 def _check(url: str | None) -> int:
-    try:
-        if url:
-            with SandboxClient(url, token=Settings.from_env().sandbox_token or None) as client:
-                rows = run_canaries(client)
-        else:
-            with local_controller() as address, SandboxClient(address) as client:
-                rows = run_canaries(client)
-    except SandboxUnavailable as error:
-        print(error, file=sys.stderr)
-        return 1
+    if url:
+        with SandboxClient(url, token=Settings.from_env().sandbox_token or None) as client:
+            rows = run_canaries(client)
+    else:
+        with local_controller() as address, SandboxClient(address) as client:
+            rows = run_canaries(client)
     for row in rows:
         count = f"{row['tests_passed']}/{row['tests_total']}"
         wanted = row["expected"] if row["kind"] == "program" else f"<= {row['honest_passed']}"

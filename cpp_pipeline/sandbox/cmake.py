@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cpp_pipeline.sandbox.cmake_lint import lint
-from cpp_pipeline.sandbox.isolation import Box, Bubblewrap, Limits
+from cpp_pipeline.sandbox.isolation import Backend, Box, Limits
 from cpp_pipeline.sandbox.toolchain import NATIVE
 from cpp_pipeline.sandbox.types import CMakeJob, CMakeResult
 
@@ -67,7 +67,7 @@ def check(job: CMakeJob) -> None:
             raise ValueError(f"package {row['package']!r} with target {row['target']!r}: unusable name")
 
 
-def judge_cmake(boxes: Bubblewrap, work: Path, job: CMakeJob) -> CMakeResult:
+def judge_cmake(boxes: Backend, work: Path, job: CMakeJob) -> CMakeResult:
     """Lint, configure and, when asked, build.
 
     Raises

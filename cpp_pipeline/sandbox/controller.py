@@ -1,266 +1,214 @@
 """The execution controller: HTTP in front of the judge.
 
-Belongs here: routes, validation, admission, authentication. Not here: judging.
+Belongs here: routes, authentication, the description in OpenAPI. Not here: admission and threads
+(`service`), what holds for every route (`web`), judging (`judge`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import hmac
-import json
-import logging
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, TypeVar
+import hashlib
+import time
+from dataclasses import asdict
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.applications import Starlette
+from fastapi import Depends, FastAPI, Header
+from fastapi.openapi.utils import get_openapi
+from fastapi.security import HTTPBearer
+from pydantic import BaseModel, ValidationError
+from pydantic.json_schema import models_json_schema
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from cpp_pipeline.sandbox.analyze import analyse
-from cpp_pipeline.sandbox.cmake import check, judge_cmake
+from cpp_pipeline.sandbox.cmake import check
 from cpp_pipeline.sandbox.isolation import IsolationError
-from cpp_pipeline.sandbox.judge import Judge
-from cpp_pipeline.sandbox.metrics import Metrics
-from cpp_pipeline.sandbox.toolchain import ToolchainError
-from cpp_pipeline.sandbox.types import ANALYSES, STANDARDS, CMakeJob, CMakeResult, Job, Result
+from cpp_pipeline.sandbox.replays import Answer
+from cpp_pipeline.sandbox.requests import AnalyzeRequest, BatchRequest, CMakeRequest, ExecuteRequest, Problem
+from cpp_pipeline.sandbox.responses import CMakeRecord, ErrorRecord, FindingsRecord, Healthy, Ready, ResultRecord
+from cpp_pipeline.sandbox.service import Service
+from cpp_pipeline.sandbox.types import CMakeResult, Job
+from cpp_pipeline.sandbox.web import (
+    BATCH_CAP,
+    REQUEST_CAP,
+    Lines,
+    Refused,
+    explained,
+    install_error_bodies,
+    joined,
+    parse,
+    read_body,
+    unless_gone,
+)
 
-logger = logging.getLogger(__name__)
-REQUEST_CAP, BATCH_CAP = 1 << 20, 64 << 20
-_MAX_PENDING = 20_000
-_SECONDS_PER_JOB = 0.1
-Model = TypeVar("Model", bound=BaseModel)
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class _Test(_Strict):
-    args: list[Any]
-    expected: Any
-
-
-class _Execute(_Strict):
-    id: str = Field(default="", max_length=500)
-    code: str = Field(max_length=200_000)
-    signature: str = Field(max_length=2000)
-    tests: list[_Test] = Field(min_length=1, max_length=2000)
-    preamble: str = Field(default="", max_length=100_000)
-    std: Literal["c++17", "c++20", "c++23"] = "c++20"
-    timeout_seconds: float = Field(default=5.0, ge=0.05, le=60.0)
-
-    def job(self) -> Job:
-        values = self.model_dump()
-        return Job(**values)
-
-
-class _Batch(_Strict):
-    jobs: list[_Execute] = Field(max_length=20_000)
-
-
-class _File(_Strict):
-    path: str = Field(max_length=400)
-    content: str
-
-
-class _Package(_Strict):
-    package: str
-    target: str
-
-
-class _CMake(_Strict):
-    id: str = ""
-    cmake: str = Field(max_length=200_000)
-    files: list[_File] = []
-    packages: list[_Package] = []
-    build: bool = False
+_CONFIGURE_SECONDS, _BUILD_SECONDS, _ANALYSE_SECONDS = 2.0, 8.0, 2.0
+"""Expected CPU seconds of the work that the judge does not estimate."""
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=200,
+        description="A request that comes again with the same key and body is not judged again: it joins the first "
+        "one, or gets its answer from the beginning. With another body it is refused with 422.",
+    ),
+]
+Within = Annotated[
+    float | None,
+    Header(alias="X-Deadline-Seconds", gt=0, le=86_400, description="As deadline_seconds; the earlier one holds"),
+]
+_BEARER = HTTPBearer(auto_error=False, description="Needed where the controller was started with --token-file")
+_BODIES: tuple[type[BaseModel], ...] = (ExecuteRequest, BatchRequest, CMakeRequest, AnalyzeRequest, Problem)
+_TEXTS = {
+    401: "Token missing or wrong",
+    413: "Body too large",
+    422: "Body or header does not fit",
+    429: "Queue full; Retry-After says when to come again",
+    503: "Nothing can be judged here, or the controller is stopping",
+}
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorRecord, "description": text} for status, text in _TEXTS.items()
+}
 
 
-class _Analyze(_Strict):
-    code: str = Field(max_length=200_000)
-    kind: Literal["bugs", "performance", "style"]
+def _body(model: type[BaseModel]) -> dict[str, Any]:
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-class _Refused(Exception):
-    def __init__(self, status: int, kind: str, message: str, retryable: bool = False) -> None:
-        super().__init__(message)
-        self.status, self.kind, self.message, self.retryable = status, kind, message, retryable
+def create_app(service: Service) -> FastAPI:
+    """The ASGI application for a service; who made the service closes it."""
+
+    def authorise(request: Request, _: Annotated[object, Depends(_BEARER)]) -> None:
+        if service.tokens and not service.tokens.accept(request.headers.get("authorization", "")):
+            message = "bearer token is missing or wrong; send Authorization: Bearer <token>"
+            raise Refused(401, "unauthorized", message, headers={"WWW-Authenticate": "Bearer"})
+
+    app = FastAPI(title="C++ execution controller", version="1", docs_url=None, redoc_url=None)
+    install_error_bodies(app)
+    _add_judging(app, service, [Depends(authorise)])
+    _add_other_work(app, service, [Depends(authorise)])
+    _add_state(app, service, [Depends(authorise)])
+    _describe(app)
+    return app
 
 
-@dataclass
-class Service:
-    """What the routes need: a judge, or the reason why there is none."""
+def _add_judging(app: FastAPI, service: Service, authorised: list[Any]) -> None:
+    async def answer(
+        request: Request, model: type[ExecuteRequest | BatchRequest], cap: int, key: str | None, within: float | None
+    ) -> Answer:
+        arrived = time.monotonic()
+        if key is None or key not in service.replays:
+            service.require_room()
+        data = await read_body(request, cap)
+        digest = hashlib.sha256(f"{request.url.path}\n".encode() + data).digest()
+        earlier = service.replay(key, digest)
+        if earlier is not None:
+            return earlier
+        service.require()
+        body = await parse(model, data)
+        seconds = [s for s in (within, body.deadline_seconds) if s is not None]
+        deadline = arrived + min(seconds) if seconds else None
+        return service.start(await _jobs(body), deadline, key, digest)
 
-    judge: Judge | None
-    reason: str = ""
-    token: str | None = None
-    max_pending: int = _MAX_PENDING
-    metrics: Metrics = field(default_factory=Metrics)
-    pending: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    errors: dict[str, Any] = {"responses": _ERRORS, "dependencies": authorised}
 
-    def require(self) -> Judge:
-        """The judge; refuses with 503 when nothing here isolates."""
-        if self.judge is None:
-            raise _Refused(503, "isolation_unavailable", self.reason)
-        return self.judge
+    @app.post("/execute", response_model=ResultRecord, openapi_extra=_body(ExecuteRequest), **errors)
+    async def execute(request: Request, key: Key = None, within: Within = None) -> Response:
+        """Judge one candidate; 200 for every verdict, and for a job whose own tests are at fault."""
+        lines = await answer(request, ExecuteRequest, REQUEST_CAP, key, within)
+        return Response(await unless_gone(request.receive, joined(lines)), media_type="application/json")
 
-    def admit(self, jobs: int) -> None:
-        """Count jobs in; refuses with 429 when the queue is full."""
-        with self.lock:
-            if self.pending and self.pending + jobs > self.max_pending:
-                self.metrics.add("sandbox_rejected_total")
-                raise _Refused(429, "queue_full", f"{self.pending} jobs are waiting", retryable=True)
-            self.pending += jobs
-            self.metrics.add("sandbox_pending_jobs", jobs)
+    streamed: dict[int | str, dict[str, Any]] = {
+        200: {"model": ResultRecord, "description": "NDJSON: one result a line, in the order they are known"}
+    }
 
-    def release(self, jobs: int) -> None:
-        """Count jobs out."""
-        with self.lock:
-            self.pending -= jobs
-            self.metrics.add("sandbox_pending_jobs", -jobs)
-
-    @contextmanager
-    def admitted(self, jobs: int) -> Iterator[None]:
-        """`admit` and `release` around a block."""
-        self.admit(jobs)
-        try:
-            yield
-        finally:
-            self.release(jobs)
+    @app.post(
+        "/execute/batch",
+        status_code=200,
+        response_class=Lines,
+        openapi_extra=_body(BatchRequest),
+        responses={**_ERRORS, **streamed},
+        dependencies=authorised,
+    )
+    async def batch(request: Request, key: Key = None, within: Within = None) -> Response:
+        """Judge many candidates; each job gets exactly one line."""
+        return Lines(await answer(request, BatchRequest, BATCH_CAP, key, within))
 
 
-async def _body(request: Request, model: type[Model], cap: int) -> Model:
-    data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > cap:
-            raise _Refused(413, "too_large", f"more than {cap} bytes")
+async def _jobs(body: ExecuteRequest | BatchRequest) -> list[Job]:
     try:
-        return model.model_validate_json(bytes(data))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[:5]
-        raise _Refused(422, "invalid_request", json.dumps(first, default=str)) from error
+        if isinstance(body, ExecuteRequest):
+            return [body.job()]
+        return await asyncio.to_thread(body.to_jobs)
+    except ValueError as error:
+        text = explained(error) if isinstance(error, ValidationError) else str(error)
+        raise Refused(422, "invalid_request", f"problem: {text}") from error
 
 
-def _authorise(request: Request, service: Service) -> None:
-    if service.token is None:
-        return
-    given = request.headers.get("authorization", "").encode()
-    if not hmac.compare_digest(given, f"Bearer {service.token}".encode()):
-        raise _Refused(401, "unauthorized", "bearer token is missing or wrong")
+def _add_other_work(app: FastAPI, service: Service, authorised: list[Any]) -> None:
+    errors: dict[str, Any] = {"responses": _ERRORS, "dependencies": authorised}
 
-
-def _lines(judge: Judge, jobs: list[Job], service: Service) -> Iterator[bytes]:
-    left = len(jobs)
-    try:
-        for result in judge.batch(jobs):
-            left -= 1
-            service.release(1)
-            yield _line(result)
-    finally:
-        service.release(left)
-
-
-def _line(result: Result) -> bytes:
-    return json.dumps(result.to_json(), allow_nan=False).encode() + b"\n"
-
-
-def create_app(service: Service) -> Starlette:
-    """The ASGI application for a service; who made the service closes its judge."""
-
-    async def execute(request: Request) -> Response:
-        _authorise(request, service)
-        judge = service.require()
-        job = (await _body(request, _Execute, REQUEST_CAP)).job()
-        with service.admitted(1):
-            result = await asyncio.to_thread(lambda: next(judge.batch([job])))
-        return Response(_line(result), media_type="application/json")
-
-    async def batch(request: Request) -> Response:
-        _authorise(request, service)
-        judge = service.require()
-        jobs = [e.job() for e in (await _body(request, _Batch, BATCH_CAP)).jobs]
-        service.admit(len(jobs))
-        return StreamingResponse(_lines(judge, jobs, service), media_type="application/x-ndjson")
-
+    @app.post("/cmake", response_model=CMakeRecord, openapi_extra=_body(CMakeRequest), **errors)
     async def cmake(request: Request) -> Response:
-        _authorise(request, service)
-        judge = service.require()
-        job = CMakeJob(**(await _body(request, _CMake, BATCH_CAP)).model_dump())
+        """Check, configure and perhaps build a CMakeLists.txt."""
+        service.require_room()
+        body = await parse(CMakeRequest, await read_body(request, BATCH_CAP))
+        job = body.job()
         try:
             check(job)
         except ValueError as error:
-            raise _Refused(422, "invalid_request", str(error)) from error
-        with service.admitted(1):
-            work = judge.submit(lambda: judge_cmake(judge.boxes, judge.work, job))
-            try:
-                result = await asyncio.wrap_future(work)
-            except (IsolationError, OSError) as error:
-                text = f"worker_lost: {error}"
-                result = CMakeResult(job.id, "lint", None, None, None, error=text)
-        return JSONResponse(asdict(result))  # type: ignore[call-overload]
+            raise Refused(422, "invalid_request", str(error)) from error
+        cost = _BUILD_SECONDS if job.build else _CONFIGURE_SECONDS
+        work = asyncio.wrap_future(service.submit(cost, lambda judge: judge.cmake(job)))
+        try:
+            result = await unless_gone(request.receive, work)
+        except (IsolationError, OSError) as error:
+            text = f"worker_lost: {error}"
+            result = CMakeResult(job.id, "lint", None, None, None, error=text)
+        return JSONResponse(asdict(result))
 
+    @app.post("/analyze", response_model=FindingsRecord, openapi_extra=_body(AnalyzeRequest), **errors)
     async def analyze(request: Request) -> Response:
-        _authorise(request, service)
-        judge = service.require()
-        body = await _body(request, _Analyze, REQUEST_CAP)
-        with service.admitted(1):
-            work = judge.submit(lambda: analyse(judge.toolchain, body.code, body.kind))
-            try:
-                findings = await asyncio.wrap_future(work)
-            except (IsolationError, OSError) as error:
-                raise _Refused(503, "worker_lost", str(error), retryable=True) from error
-        return JSONResponse({"findings": [asdict(f) for f in findings]})  # type: ignore[attr-defined]
+        """Findings of the compiler's checks about bugs, performance or style."""
+        service.require_room()
+        body = await parse(AnalyzeRequest, await read_body(request, REQUEST_CAP))
+        work = asyncio.wrap_future(service.submit(_ANALYSE_SECONDS, lambda judge: judge.analyse(body.code, body.kind)))
+        try:
+            findings = await unless_gone(request.receive, work)
+        except (IsolationError, OSError) as error:
+            raise Refused(503, "worker_lost", str(error), retryable=True) from error
+        return JSONResponse({"findings": [asdict(f) for f in findings]})
 
-    async def healthz(_: Request) -> Response:
+
+def _add_state(app: FastAPI, service: Service, authorised: list[Any]) -> None:
+    @app.get("/healthz", response_model=Healthy)
+    async def healthz() -> Response:
+        """The process answers; needs no token."""
         return JSONResponse({"ok": True})
 
-    async def readyz(_: Request) -> Response:
+    @app.get("/readyz", response_model=Ready, responses={503: _ERRORS[503]})
+    async def readyz() -> Response:
+        """Work is accepted; otherwise 503 with the reason. Needs no token."""
         service.require()
         return JSONResponse({"ready": True})
 
-    async def capabilities(request: Request) -> Response:
-        _authorise(request, service)
-        judge = service.judge
-        return JSONResponse(
-            {
-                "isolation": judge.boxes.name if judge else "none",
-                "reason": service.reason,
-                "compiler": judge.toolchain.version if judge else None,
-                "standards": list(STANDARDS),
-                "analyses": list(ANALYSES),
-                "workers": judge.workers if judge else 0,
-                "harness": {"mode": "rpc", "forgeable": False},
-            }
-        )
+    @app.get("/capabilities", responses={401: _ERRORS[401]}, dependencies=authorised)
+    async def capabilities() -> dict[str, Any]:
+        """What is judged here, how it is isolated, and the bounds of requests."""
+        found = service.judge.capabilities() if service.judge else {"isolation": {"backend": None, "level": None}}
+        limits = {"request_bytes": REQUEST_CAP, "batch_bytes": BATCH_CAP, "queue_cpu_seconds": service.admission.bound}
+        return {**found, "limits": limits, "reason": service.reason}
 
-    async def metrics(request: Request) -> Response:
-        _authorise(request, service)
+    @app.get("/metrics", response_class=PlainTextResponse, responses={401: _ERRORS[401]}, dependencies=authorised)
+    async def metrics() -> Response:
+        """Numbers in the Prometheus text format."""
         return PlainTextResponse(service.metrics.text(), media_type="text/plain; version=0.0.4")
 
-    routes = [
-        *(Route("/execute", execute, methods=["POST"]), Route("/execute/batch", batch, methods=["POST"])),
-        *(Route("/cmake", cmake, methods=["POST"]), Route("/analyze", analyze, methods=["POST"])),
-        *(Route("/healthz", healthz), Route("/readyz", readyz)),
-        *(Route("/capabilities", capabilities), Route("/metrics", metrics)),
-    ]
-    return Starlette(routes=routes, exception_handlers={_Refused: _refuse, ToolchainError: _internal})
 
-
-async def _refuse(_: Request, error: Exception) -> Response:
-    assert isinstance(error, _Refused)
-    content = {"error": {"kind": error.kind, "message": error.message, "retryable": error.retryable}}
-    headers = {"Retry-After": "1"} if error.status == 429 else {}
-    return JSONResponse(content, error.status, headers)
-
-
-async def _internal(_: Request, error: Exception) -> Response:
-    logger.error("internal trouble", exc_info=error)
-    content = {"error": {"kind": "internal", "message": str(error), "retryable": False}}
-    return JSONResponse(content, 500)
+def _describe(app: FastAPI) -> None:
+    """Serve OpenAPI with the request bodies, which the routes read themselves to bound them."""
+    schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
+    modes: Any = [(model, "validation") for model in _BODIES]
+    _, bodies = models_json_schema(modes, ref_template="#/components/schemas/{model}")
+    schema["components"]["schemas"].update(bodies["$defs"])
+    app.openapi = lambda: schema  # type: ignore[method-assign]

@@ -1,12 +1,13 @@
-"""A small C++ lexer, enough to normalise code and to recognise plain functions.
+"""A small C++ lexer, enough to normalise code, to recognise plain functions and to find functions and asserts.
 
-Belongs here: tokens and text normalisation. Not here: what makes a function plain (`plain`).
+Belongs here: tokens and text normalisation. Not here: what tokens mean (`plain`, `definitions`, `formats`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from typing import NamedTuple
 
 # Text that is not read here as g++ reads it, or whose layout has a meaning: raw strings, line numbers, continued lines
 # (g++ allows blanks behind the backslash, and what follows the text begins with a line end), digraphs, odd line ends.
@@ -15,17 +16,31 @@ _SPECIAL = re.compile(
     r"|\\[ \t\r\f\v]*(?:\n|\Z)|\?\?|<%|%>|<:|:>|%:|\r(?!\n)|\0"
 )
 _PIECES = re.compile(
-    r"""(?P<comment>//[^\n]*|/\*.*?\*/)
+    r"""(?P<comment>//(?:\\[ \t\r\f\v]*\n|[^\n])*|/\*.*?\*/)
+      | (?P<raw>(?:u8|u|U|L)?R"(?P<mark>[^\s()\\"]{0,16})\(.*?\)(?P=mark)")
       | (?P<string>(?:u8|u|U|L)?"(?:[^"\\\n]|\\.)*")
       | (?P<char>(?:u8|u|U|L)?'(?:[^'\\\n]|\\.)+')
       | (?P<number>\.?[0-9](?:[eEpP][+-]|'[0-9A-Za-z_]|[0-9A-Za-z_.])*)
       | (?P<name>[A-Za-z_]\w*)
+      | (?P<digraph><%|%>|<:(?!:[^:>])|:>|%:)
       | (?P<punct>::|->|\+\+|--|<<=|>>=|<=>|<=|>=|==|!=|&&|\|\||[-+*/%&|^]=|<<|[^\s\w])
       | (?P<newline>\n)
       | (?P<space>[ \t\r\f\v]+)
       | (?P<other>.)""",
     re.VERBOSE | re.DOTALL | re.ASCII,
 )
+_SPLICE = re.compile(r"\\[ \t\r\f\v]*\n")
+_SPLIT_COMMENT_END = re.compile(r"\*(?:\\[ \t\r\f\v]*\n)+/")
+_BLANKS = " \t\r\f\v\n"
+_LAYOUT = ("comment", "newline", "space")
+
+
+class Piece(NamedTuple):
+    """A token, or a whole preprocessor line (kind `directive`, comments left out); `at` is its offset."""
+
+    kind: str
+    text: str
+    at: int
 
 
 def tokens(code: str) -> list[tuple[str, str]] | None:
@@ -35,11 +50,76 @@ def tokens(code: str) -> list[tuple[str, str]] | None:
     found = []
     for match in _PIECES.finditer(code):
         kind = match.lastgroup or "other"
-        if kind == "other" or (kind == "punct" and match.group() in "\"'\\`@$"):
+        if _doubt(match):
             return None
-        if kind not in ("comment", "newline", "space"):
+        if kind not in _LAYOUT:
             found.append((kind, match.group()))
     return found
+
+
+def pieces(code: str) -> list[Piece]:
+    """Tokens and preprocessor lines in order, without comments and white space.
+
+    Unlike `tokens` it reads raw strings and continued lines, so offsets and lines hold for the code as written.
+
+    Raises
+    ------
+    ValueError
+        With the line, where the text is not certain to be read as g++ reads it.
+    """
+    found: list[Piece] = []
+    directive: list[str] = []
+    begins, at = True, 0  # whether only blanks and comments stand before on this line; where a directive begins
+    end = 0
+    while end < len(code):
+        splice = _SPLICE.match(code, end)
+        match = splice or _PIECES.match(code, end)
+        assert match is not None, "the last alternative matches any character"
+        kind, text, start = match.lastgroup or "space", match.group(), end
+        end = match.end()
+        doubt = _glued(code, start, end) if splice else _doubt(match)
+        if doubt:
+            raise ValueError(f"line {code.count(chr(10), 0, start) + 1}: {doubt}")
+        if kind == "newline":
+            if directive:
+                found.append(Piece("directive", " ".join("".join(directive).split()), at))
+            directive, begins = [], True
+        elif kind in _LAYOUT:
+            directive += [" "] if directive else []
+        elif directive:
+            directive.append(text)
+        elif text == "#" and begins:
+            directive, at = [text], start
+        else:
+            found.append(Piece(kind, text, start))
+            begins = False
+    if directive:
+        found.append(Piece("directive", " ".join("".join(directive).split()), at))
+    return found
+
+
+def _glued(code: str, start: int, end: int) -> str:
+    before, after = code[start - 1 : start], code[end : end + 1]
+    return "" if before in _BLANKS or after in _BLANKS else "a line is continued inside a token"
+
+
+def _doubt(match: re.Match[str]) -> str:
+    """Why what follows may be read otherwise by g++; empty where there is no doubt."""
+    kind, text, code = match.lastgroup or "other", match.group(), match.string
+    following = code[match.end() : match.end() + 1]
+    if kind == "digraph":
+        return f"the digraph {text}"
+    if kind == "other" or (kind == "punct" and (text in "\"'\\`@$" or not text.isascii())):
+        return f"the character {text!r}"
+    if text == "/" and following == "*":
+        return "a comment that is never closed"
+    if kind == "space" and re.search(r"\r(?!\n)", text + following):
+        return "a carriage return inside a line"
+    if kind == "name" and following == '"' and text in ("R", "LR", "uR", "UR", "u8R"):
+        return "a raw string that is never closed"
+    if kind == "comment" and _SPLIT_COMMENT_END.search(text):
+        return "a continued line at the end of a comment"
+    return ""
 
 
 def normalised(code: str) -> str:

@@ -20,13 +20,21 @@ _STOP_SECONDS = 20.0
 
 
 @contextmanager
-def local_controller(workers: int = 0, bwrap: str = "bwrap") -> Iterator[str]:
+def local_controller(
+    workers: int = 0, bwrap: str = "bwrap", backend: str = "auto", cache: Path | str | None = None
+) -> Iterator[str]:
     """Start a controller on loopback, yield its address, stop it at the end; it ends with this process.
 
     Parameters
     ----------
     workers : int
         Boxes side by side; 0 means one a core.
+    bwrap : str
+        Program of the bubblewrap backend.
+    backend : str
+        Isolation; "auto" takes the first that holds on this machine.
+    cache : Path or str, optional
+        Folder of verdicts of earlier runs, or "none"; None takes the one of the settings.
 
     Raises
     ------
@@ -34,7 +42,10 @@ def local_controller(workers: int = 0, bwrap: str = "bwrap") -> Iterator[str]:
         It did not start, or this machine cannot isolate; the message says why.
     """
     argv = [sys.executable, "-m", "cpp_pipeline.sandbox", "serve", "--port", "0"]
-    argv += ["--workers", str(workers), "--bwrap", bwrap, "--die-with-parent"]
+    argv += ["--workers", str(workers), "--bwrap", bwrap, "--backend", backend, "--die-with-parent"]
+    argv += ["--drain-seconds", "0"]  # what is at work when the block ends, nobody waits for
+    if cache is not None:
+        argv += ["--cache", str(Path(cache).absolute() if cache != "none" else cache)]
     folder = Path(cpp_pipeline.__path__[0]).parent
     process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, cwd=folder)
     try:

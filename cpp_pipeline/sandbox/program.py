@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cpp_pipeline.sandbox.glue import call_glue, codecs
 from cpp_pipeline.sandbox.prototype import Prototype
 
 _LINE = re.compile(r"^(?:In file included from )?(?P<file>[^\s:][^:\n]*):(?P<line>\d+)[:,](?:\d+:)?\s*(?P<rest>.*)$")
@@ -17,11 +18,12 @@ _OURS = re.compile(r"^(?:candidate_|c)(\d+)$")
 
 @dataclass(frozen=True)
 class Entry:
-    """One candidate in a unit. `plain` candidates live in a namespace of their own."""
+    """One candidate in a unit. `plain` candidates live in a namespace of their own; `line` is where `code` began."""
 
     code: str
     prototype: Prototype
     plain: bool
+    line: int = 1
 
 
 def unit(entries: Sequence[Entry], preamble: str) -> str:
@@ -31,30 +33,17 @@ def unit(entries: Sequence[Entry], preamble: str) -> str:
         # a candidate's own main must not replace the runner's
         parts.append("#define main candidate_main\n")
     parts.append(f'#line 1 "preamble"\n{preamble}\n')
+    parts += dict.fromkeys(codecs(entry.prototype) for entry in entries)
     for at, entry in enumerate(entries):
         opening, closing = (f"namespace c{at} {{\n", "\n}\n") if entry.plain else ("", "\n")
-        parts.append(f'{opening}#line 1 "c{at}"\n{entry.code}{closing}')
+        parts.append(f'{opening}#line {entry.line} "c{at}"\n{entry.code}{closing}')
     for at, entry in enumerate(entries):
-        parts.append(f'#line 1 "c{at}"\n{_call(at, entry)}')
+        parts.append(f'#line 1 "c{at}"\n{call_glue(at, f"::c{at}::" if entry.plain else "::", entry.prototype)}')
     table = ", ".join(f"judge_call_{at}" for at in range(len(entries)))
     parts.append('#line 1 "judge"\n#undef main\n')
     parts.append(f"extern const judge_rpc::Entry judge_entries[] = {{{table}}};\n")
     parts.append(f"extern const unsigned judge_entry_count = {len(entries)};\n")
     return "".join(parts)
-
-
-def _call(at: int, entry: Entry) -> str:
-    scope = f"::c{at}::" if entry.plain else "::"
-    prototype = entry.prototype
-    lines = [f"static void judge_call_{at}(judge_rpc::Reader& judge_in, judge_rpc::Writer& judge_out) {{"]
-    names = [f"judge_arg_{i}" for i in range(len(prototype.params))]
-    for name, (kind, _) in zip(names, prototype.params, strict=True):
-        lines.append(f"{kind} {name}{{}}; judge_rpc::get(judge_in, {name});")
-    lines.append("if (!judge_in.ok || judge_in.at != judge_in.end) return;")
-    call = f"{scope}{prototype.name}({', '.join(names)})"
-    lines.append(f"const {prototype.return_type} judge_result = {call};")
-    lines.append(f"judge_rpc::put<{prototype.return_type}>(judge_out, judge_result); }}")
-    return " ".join(lines) + "\n"
 
 
 def blamed(stderr: str) -> set[int]:

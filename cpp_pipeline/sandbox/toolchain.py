@@ -1,182 +1,220 @@
-"""The compiler in its box: precompiled header, runner object, and the compilation of one unit.
+"""The compiler in its box: one unit in, a program or messages out.
 
-Belongs here: every call of g++. Not here: a unit's text (`program`), and who is to blame in it (`workbench`).
+Belongs here: compiling a unit and linking it with prebuilt objects. Not here: how compilers spell it (`compilers`),
+precompiled headers (`pch`), a unit's text (`program`), and who is to blame in it (`workbench`).
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 import re
 import shutil
-import stat
-import subprocess
 import tempfile
-import threading
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cpp_pipeline.sandbox.isolation import NOBODY, Box, BoxResult, Bubblewrap, IsolationError, Limits
-from cpp_pipeline.sandbox.types import STANDARDS
+from cpp_pipeline.sandbox.compilers import Build, ToolchainError, find
+from cpp_pipeline.sandbox.isolation import Backend, Box, BoxResult, IsolationError, Limits
+from cpp_pipeline.sandbox.pch import CORE, INSTANCES, NATIVE, OBJECTS, WIDE, Prepared, cache_folder, identity
+from cpp_pipeline.sandbox.types import Caps
 
-NATIVE = Path(__file__).resolve().parent / "native"
-_CORE, _WIDE = "judge.hpp", "wide.hpp"
+__all__ = ["NATIVE", "Build", "Compiled", "Toolchain", "ToolchainError"]
 _SCRIPT = '"$@" ; rc=$? ; times >&1 ; exit $rc'
-_COMPILE = Limits(
-    wall_seconds=40,
-    cpu_seconds=15,
-    memory_bytes=2 << 30,
-    file_bytes=200 << 20,
-    open_files=256,
-    output_bytes=4 << 20,
-    workspace_bytes=256 << 20,
-)
-_BUILD = Limits(
-    wall_seconds=240,
-    cpu_seconds=60,
-    memory_bytes=4 << 30,
-    file_bytes=400 << 20,
-    open_files=256,
-    workspace_bytes=256 << 20,
-)
 _OVER_LIMIT = re.compile(
     r"terminated program|out of memory|virtual memory exhausted|File size limit|No space left|constexpr-.*-limit"
 )
-_NO_HEADER = re.compile(r"/box/(pch|wide)/\w+\.hpp: No such file")
-_WANTS_WIDE = re.compile(r"#\s*include\s*<(bits/stdc\+\+\.h|iostream)>")
+_KILLED = re.compile(
+    r"^[^\n]{,40}: (?:fatal )?error: (?:Killed signal terminated|unable to execute command: Killed)", re.M
+)
+_ASKS_FOR_ALL = re.compile(r"#\s*include\s*<bits/stdc\+\+\.h>")
+_WANTS_WIDE = re.compile(r"#\s*include\s*<(?:bits/stdc\+\+\.h|iostream)>")
 # words that need the headers which <bits/stdc++.h> has, and which nearly nobody uses
 _HEAVY = re.compile(r"chrono|regex|random|mt19937|_distribution|ranges|views|stream|thread|mutex|async|atomic|complex")
-_TIMES = re.compile(r"(\d+)m([\d.]+)s")
-# Undefined behaviour has to end the same way every time, alone or in a group: a bad index stops the program, an
-# uninitialised variable holds a pattern. -pthread changes macros: a precompiled header without it is refused.
-FLAGS = (
-    *("-O0", "-w", "-pthread", "-D_GLIBCXX_ASSERTIONS", "-ftrivial-auto-var-init=pattern"),
-    *("-fno-diagnostics-show-caret", "-fdiagnostics-color=never"),
+_CLASH = re.compile(r"error: [^\n]*(?:ambigu|redefin|redecl|conflict|different kind|different type)")
+_QUOTED = re.compile(r"(?<=[‘'])(?:std::)?(\w+)")
+_ERROR_LINE = re.compile(r"^[^\n]*error: [^\n]*$", re.MULTILINE)
+# a message about a place in the code, or of the linker about its names
+_BLAMES_CODE = re.compile(
+    r":\d+:(?:\d+:)? (?:fatal )?[Ee]rror: |undefined (?:symbol|reference)|duplicate symbol|multiple def"
 )
-
-
-class ToolchainError(Exception):
-    """g++ is missing, or our own sources do not compile; the message holds the cause."""
+_CALLED = frozenset(("runner.o", "harness.o"))
+_TIMES = re.compile(r"(\d+)m([\d.]+)s")
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """Outcome of one compilation: `status` is "ok", "error" (the code's fault) or "limit"."""
+    """Outcome of one compilation: `status` is "ok", "error" (the code's fault) or "limit".
+
+    `tier` is the precompiled header: "core", "wide", or "none" where the unit has to do without; `pch_hit` is False
+    when it should have been used and could not be.
+    """
 
     status: str
     stderr: str
     pch_hit: bool
     cpu_seconds: float
+    tier: str = "core"
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """One unit and what all attempts at it share."""
+
+    source: str
+    build: Build
+    out: Path
+    linked: tuple[str, ...]
+    mounts: tuple[tuple[str, str], ...]
+    limits: Limits
 
 
 class Toolchain:
-    """g++ inside boxes, with its precompiled header and runner object kept between starts of the service.
+    """The compilers inside boxes.
 
-    The cache folder is used only when this user owns it and nobody else may write to it.
+    Parameters
+    ----------
+    work : Path
+        Folder for scratch that boxes may read.
+    cache : Path, optional
+        Where precompiled headers are kept; by default a folder of this user that outlives the service.
+
+    Raises
+    ------
+    ToolchainError
+        g++ is missing.
     """
 
-    def __init__(self, boxes: Bubblewrap, work: Path, compiler: str = "/usr/bin/g++") -> None:
-        if not Path(compiler).exists():
-            raise ToolchainError(f"{compiler} is missing; on Debian: apt-get install g++")
-        self.boxes, self.work, self.compiler = boxes, work, compiler
+    def __init__(self, boxes: Backend, work: Path, cache: Path | None = None) -> None:
+        find("g++")
+        self.boxes, self.work = boxes, work
         self.linker = ("-fuse-ld=mold",) if shutil.which("mold") else ()
-        self._lock = threading.Lock()
+        self._identity = identity()
+        root = cache_folder(self._identity[:16], work / "pch") if cache is None else cache
+        self._prepared = Prepared(self._run, self.open_folder, root)
 
-    @functools.cached_property
-    def version(self) -> str:
-        """First line of `g++ --version`."""
-        run = subprocess.run([self.compiler, "--version"], capture_output=True, text=True, check=True)
-        return run.stdout.splitlines()[0]
+    def version(self, compiler: str = "g++") -> str:
+        """First line of `g++ --version`; raises ToolchainError where that compiler is not installed."""
+        return find(compiler).version
 
-    def prepared(self, std: str, wide: bool = False) -> Path:
-        """Folder with a precompiled header of one standard, and with the runner; built when missing."""
-        if std not in STANDARDS:
-            raise ValueError(f"std {std!r}: use one of {', '.join(STANDARDS)}")
-        with self._lock:
-            folder = self._cache() / (std.replace("+", "p") + ("-wide" if wide else ""))
-            if not (folder / "complete").exists():
-                self._prepare(std, folder, wide)
-            return folder
+    def identity(self) -> str:
+        """Equal as long as the same code gets the same verdict: compilers, flags and native sources."""
+        return self._identity
 
-    def _cache(self) -> Path:
-        sources = b"".join(p.read_bytes() for p in sorted(NATIVE.rglob("*.*")) if p.is_file())
-        digest = hashlib.sha256(sources + " ".join((*FLAGS, self.version)).encode()).hexdigest()[:16]
-        shared = Path(tempfile.gettempdir()) / f"cpp-pipeline-pch-{os.geteuid()}-{digest}"
-        shared.mkdir(mode=0o755, exist_ok=True)
-        found = shared.lstat()
-        if found.st_uid == os.geteuid() and stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o022:
-            return shared
-        private = self.work / "pch"
-        private.mkdir(exist_ok=True)
-        return private
+    def prepared(self, build: Build, wide: bool = False) -> Path:
+        """Folder with a precompiled header; it and the prebuilt objects are built when missing."""
+        self._prepared.objects(build)
+        self._prepared.instances(build)
+        return self._prepared.header(build, wide)
 
-    def _prepare(self, std: str, folder: Path, wide: bool) -> None:
-        out = self.open_folder()
-        header = _WIDE if wide else _CORE
-        steps: dict[str, tuple[str, ...]] = {f"{header}.gch": (f"/box/native/{header}", "-x", "c++-header")}
-        if not wide:
-            steps["runner.o"] = ("/box/native/runner.cpp", "-c", "-O1")
-            steps["probe"] = ("/box/native/probe.c", "-x", "c", "-std=gnu11")
-        for name, (source, *flags) in steps.items():
-            standard = [] if source.endswith(".c") else [f"-std={std}"]
-            order = [*FLAGS, *standard, *flags, source]
-            result = self._gcc([*order, "-o", f"/out/{name}"], out, _BUILD, [(str(NATIVE), "/box/native")])
-            if result.exit_code != 0:
-                raise ToolchainError(f"cannot build {name}: {result.stderr.decode('utf-8', 'replace')[-800:]}")
-        (out / "complete").touch()
-        for path in (out, *out.iterdir()):  # from here on only this user may change it
-            os.chown(path, os.geteuid(), os.getegid())
-        try:
-            out.rename(folder)
-        except OSError:  # another process was faster: its folder is as good as ours
-            if not (folder / "complete").exists():
-                raise
-            shutil.rmtree(out)
+    def tool(self, name: str) -> Path:
+        """A small program of our own that runs in boxes: `probe` or `timed`."""
+        return self._prepared.tool(name)
 
     def open_folder(self) -> Path:
         """New folder into which the compiler of a box can write."""
         folder = Path(tempfile.mkdtemp(dir=self.work))
         folder.chmod(0o755)
-        if self.boxes.drop_root:
-            os.chown(folder, NOBODY, NOBODY)
+        if self.boxes.uid != os.geteuid():
+            os.chown(folder, self.boxes.uid, -1)
         return folder
 
-    def _gcc(
-        self, flags: list[str], out: Path, limits: Limits, readonly: list[tuple[str, str]], stdin: bytes = b""
-    ) -> BoxResult:
-        argv = ["/bin/sh", "-c", _SCRIPT, "sh", self.compiler, *flags]
-        result = self.boxes.run(Box(argv, limits, stdin, readonly, [(str(out), "/out")]))
-        if result.killed:  # compiling runs nothing of the candidate, which therefore cannot have done it
-            raise IsolationError("the compiler was killed from outside its box; is the machine out of memory?")
-        return result
-
-    def compile(self, source: str, std: str, out: Path) -> Compiled:
-        """Compile and link one unit to `out/program`.
+    def compile(
+        self,
+        source: str,
+        build: Build,
+        out: Path,
+        objects: Sequence[str] = ("runner.o",),
+        caps: Caps | None = None,
+    ) -> Compiled:
+        """Compile one unit and link it with prebuilt objects to `out/program`.
 
         The header itself is hidden from the first attempt, so an unusable precompiled header cannot pass unseen.
+        A unit without `runner.o` and `harness.o` holds no text of ours that needs the header: where its names clash
+        with the header's, it is compiled without.
+
+        Raises
+        ------
+        ToolchainError
+            The build's compiler is not installed, or cannot build our own sources.
         """
-        mounts = [(str(self.prepared(std)), "/box/pch")]
-        folder, header = "pch", _CORE
-        if _WANTS_WIDE.search(source):
-            mounts.append((str(self.prepared(std, wide=True)), "/box/wide"))
-            folder, header = "wide", _WIDE
-        done = self._unit(source, std, out, mounts, f"/box/{folder}/{header}")
-        if done.status == "error" and _NO_HEADER.search(done.stderr):
-            again = self._unit(source, std, out, mounts, f"/box/native/{header}")
-            return Compiled(again.status, again.stderr, False, done.cpu_seconds + again.cpu_seconds)
+        unknown = sorted(set(objects) - set(OBJECTS))
+        if unknown:
+            raise ValueError(f"objects {unknown}: use some of {', '.join(OBJECTS)}")
+        compiler = find(build.compiler)
+        tier, header = ("wide", WIDE) if _WANTS_WIDE.search(source) else ("core", CORE)
+        mounts = (
+            (str(self._prepared.header(build, tier == "wide")), "/box/pch"),
+            (str(self._prepared.objects(build)), "/box/objects"),
+            (str(self._prepared.instances(build)), "/box/instances"),
+        )
+        linked = (*(f"/box/objects/{name}" for name in objects), f"/box/instances/{INSTANCES}")
+        linked += ("-Wl,--wrap=main",) if "inproc.o" in objects else ()
+        attempt = functools.partial(self._attempt, _Unit(source, build, out, linked, mounts, _limits(caps or Caps())))
+        begin, shim = compiler.use("/box/pch", header), not _HEAVY.search(source)
+        done = attempt(begin, shim, Compiled("", "", True, 0.0, tier))
+        if done.status == "error" and compiler.missed(done.stderr):
+            begin = ["-include", f"/box/native/{header}"]
+            done = attempt(begin, shim, replace(done, pch_hit=False))
+        if done.status == "error" and shim and _ASKS_FOR_ALL.search(source) and self._lacks(done.stderr, build):
+            done = attempt(begin, False, done)
+        if done.status == "error" and not _CALLED.intersection(objects) and _CLASH.search(done.stderr):
+            bare = attempt([], False, replace(done, tier="none"))
+            done = bare if bare.status == "ok" else replace(done, cpu_seconds=bare.cpu_seconds)
+        if done.status == "error" and not _BLAMES_CODE.search(done.stderr):
+            self._see_whether_it_works(build)
         return done
 
-    def _unit(self, source: str, std: str, out: Path, readonly: list[tuple[str, str]], header: str) -> Compiled:
-        shim = "shim_full" if _HEAVY.search(source) else "shim"
-        flags = [f"-std={std}", *FLAGS, *self.linker, "-I", f"/box/native/{shim}", "-include", header]
-        flags += ["-x", "c++", "-", "-x", "none", "/box/pch/runner.o", "-o", "/out/program"]
-        data = source.encode("utf-8", "surrogateescape")
-        result = self._gcc(flags, out, _COMPILE, [*readonly, (str(NATIVE), "/box/native")], data)
-        stderr = result.stderr.decode("utf-8", "replace")
-        limit = result.timed_out or result.flooded or bool(_OVER_LIMIT.search(stderr))
-        status = "limit" if limit else "ok" if result.exit_code == 0 and _is_program(out) else "error"
-        return Compiled(status, stderr, "/native/" not in header, _cpu_seconds(result.stdout))
+    def _see_whether_it_works(self, build: Build) -> None:
+        """Raise ToolchainError when not even the smallest program compiles: then a failure says nothing of the code."""
+        out = self.open_folder()
+        try:
+            compiler = find(build.compiler)
+            mounts = ((str(self._prepared.instances(build)), "/box/instances"),)
+            smallest = _Unit("int main() {}", build, out, (f"/box/instances/{INSTANCES}",), mounts, _limits(Caps()))
+            done = self._attempt(smallest, [], False, Compiled("", "", True, 0.0))
+        finally:
+            shutil.rmtree(out)
+        if done.status != "ok":
+            raise ToolchainError(f"{compiler.path} fails on the smallest program: {done.stderr[-400:]}")
+
+    def _lacks(self, stderr: str, build: Build) -> bool:
+        """Whether an error names something that the whole of <bits/stdc++.h> would have declared."""
+        words = {word for line in _ERROR_LINE.findall(stderr) for word in _QUOTED.findall(line)}
+        return bool(words & self._prepared.names(build))
+
+    def _attempt(self, unit: _Unit, begin: Sequence[str], shim: bool, before: Compiled) -> Compiled:
+        compiler = find(unit.build.compiler)
+        command = [compiler.path, *compiler.flags(unit.build), *self.linker]
+        command += [*(["-I", "/box/native/shim"] if shim else []), *begin]
+        command += ["-x", "c++", "-", "-x", "none", *unit.linked, "-o", "/out/program"]
+        data = unit.source.encode("utf-8", "surrogateescape")
+        spent = before.cpu_seconds
+        for _ in range(2):
+            result = self._run(command, unit.out, unit.limits, unit.mounts, data)
+            spent += _cpu_seconds(result.stdout)
+            stderr = result.stderr.decode("utf-8", "replace")
+            if result.out_of_memory or not _KILLED.search(stderr):
+                break  # else once more: the machine may have done it, and the candidate's text may say so
+        over = result.timed_out or result.flooded or result.out_of_memory or bool(_OVER_LIMIT.search(stderr))
+        status = "limit" if over else "ok" if result.exit_code == 0 and _is_program(unit.out) else "error"
+        return replace(before, status=status, stderr=stderr, cpu_seconds=spent)
+
+    def _run(
+        self,
+        command: list[str],
+        out: Path,
+        limits: Limits,
+        readonly: Sequence[tuple[str, str]] = (),
+        stdin: bytes = b"",
+    ) -> BoxResult:
+        argv = ["/bin/sh", "-c", _SCRIPT, "sh", *command]
+        mounts = [(str(NATIVE), "/box/native"), *readonly]
+        result = self.boxes.run(Box(argv, limits, stdin, mounts, [(str(out), "/out")]))
+        if result.killed and not result.out_of_memory:  # nothing of the candidate runs here that could have done it
+            raise IsolationError("the compiler was killed from outside its box; is the machine out of memory?")
+        return result
 
     def diagnostics(self, source: str, std: str) -> BoxResult:
         """What `-Wall -Wextra` says, with the data flow that only an optimising compiler sees."""
@@ -184,9 +222,21 @@ class Toolchain:
         flags += ["-fno-diagnostics-show-caret", "-fmax-errors=50", "-I", "/box/native/shim", "-x", "c++", "-"]
         out = self.open_folder()
         try:
-            return self._gcc(flags, out, _COMPILE, [(str(NATIVE), "/box/native")], source.encode())
+            return self._run([find("g++").path, *flags], out, _limits(Caps()), stdin=source.encode())
         finally:
             shutil.rmtree(out)
+
+
+def _limits(caps: Caps) -> Limits:
+    return Limits(
+        wall_seconds=caps.compile_wall_seconds,
+        cpu_seconds=caps.compile_cpu_seconds,
+        memory_bytes=caps.compile_memory_mb << 20,
+        file_bytes=200 << 20,
+        open_files=256,
+        output_bytes=4 << 20,
+        workspace_bytes=256 << 20,
+    )
 
 
 def _is_program(out: Path) -> bool:

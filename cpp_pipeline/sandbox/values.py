@@ -1,186 +1,136 @@
-"""Values of prototype types: JSON, bytes on the pipe, and equality.
+"""What is sent for a test, what is expected back, and whether two values are equal.
 
-Belongs here: the bounded wire format and comparison. The C++ side of the format is `native/glue.hpp`.
-Integers and floats are 8 bytes little endian, bool, char and the flag of an optional 1 byte; strings and
-containers carry a 4-byte count first; pairs and tuples are their elements.
+Belongs here: JSON tests of a prototype, replies, comparison. Not here: the wire format (`wire`).
+The reply to a call is the returned value (nothing for void), then the value of each non-const reference parameter.
 """
 
 from __future__ import annotations
 
 import math
-import struct
+from collections.abc import Mapping
 from typing import Any
 
-from cpp_pipeline.sandbox.prototype import INTEGERS, CppType
+from cpp_pipeline.sandbox.cpptypes import FLOATS, CppType
+from cpp_pipeline.sandbox.prototype import VOID, Prototype
+from cpp_pipeline.sandbox.wire import FRAME_CAP, WireError, decode, decode_all, encode
 
-FRAME_CAP = 1 << 20
-"""Largest encoded value in bytes."""
+__all__ = [
+    "FRAME_CAP",
+    "TOLERANCE",
+    "WireError",
+    "decode",
+    "decode_reply",
+    "encode",
+    "encode_arguments",
+    "equal",
+    "expected_after",
+    "expected_result",
+    "normalise",
+    "to_json",
+]
 TOLERANCE = 1e-6
-_MAPS = {"std::map", "std::unordered_map"}
-_SPECIAL = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+_FIELDS = {"args", "expected", "after"}
 
 
-class WireError(ValueError):
-    """Bytes that are no value of the expected type."""
+def encode_arguments(prototype: Prototype, test: Mapping[str, Any]) -> bytes:
+    """Frame of a JSON test's arguments, in the order of the parameters.
+
+    Raises
+    ------
+    ValueError
+        The test has other fields than `args`, `expected` and `after`, another number of arguments, an argument that
+        does not fit its type, or too many for one frame.
+    """
+    if not test.keys() <= _FIELDS or "args" not in test:
+        raise ValueError(f"fields are {sorted(test)}, not args and expected, or args, expected and after")
+    args = _list(test, "args", prototype)
+    kinds = [kind for kind, _ in prototype.params]
+    for how, value in zip(prototype.passing, args, strict=True):
+        if how == "text" and isinstance(value, str) and "\0" in value:
+            raise ValueError(f"{value!r:.80} ends early as a const char*: it holds a zero byte")
+    frame = b"".join(encode(kind, value) for kind, value in zip(kinds, args, strict=True))
+    decode_all(kinds, frame)
+    return frame
 
 
-def _refuse(kind: CppType, value: Any) -> ValueError:
-    return ValueError(f"{value!r:.80} is not a value of {kind}")
+def expected_result(prototype: Prototype, test: Mapping[str, Any]) -> Any:
+    """The value that a JSON test expects back, in the form of `decode_reply`; None for void.
+
+    Raises
+    ------
+    ValueError
+        It is missing, does not fit the type, or is given for a function that returns nothing.
+    """
+    if prototype.return_type == VOID:
+        if test.get("expected") is not None:
+            raise ValueError(f"{prototype.name} returns nothing: leave expected out, and give after")
+        return None
+    if "expected" not in test:
+        raise ValueError(f"expected is missing, and {prototype.name} returns {prototype.return_type}")
+    return normalise(prototype.return_type, test["expected"])
 
 
-def encode(kind: CppType, value: Any) -> bytes:
-    """Bytes of a JSON value; raises ValueError when it does not fit the type or the frame cap."""
-    out = bytearray()
-    _encode(kind, value, out)
-    return bytes(out)
+def expected_after(prototype: Prototype, test: Mapping[str, Any]) -> tuple[Any, ...] | None:
+    """For each parameter the value that it shall have after the call, None where that is not compared.
 
+    None when the test compares none of them. An absent optional cannot be expected, since null says "not compared".
 
-def _encode(kind: CppType, value: Any, out: bytearray) -> None:
-    name = kind.name
-    if len(out) > FRAME_CAP:
-        raise ValueError(f"value of {kind} is larger than {FRAME_CAP} bytes")
-    if name == "bool":
-        if not isinstance(value, bool):
-            raise _refuse(kind, value)
-        out.append(value)
-    elif name == "char":
-        if not isinstance(value, str) or len(value) != 1 or ord(value) > 255:
-            raise _refuse(kind, value)
-        out.append(ord(value))
-    elif name in INTEGERS:
-        bits, signed = INTEGERS[name]
-        low, high = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise _refuse(kind, value)
-        out += value.to_bytes(8, "little", signed=signed)
-    elif name in ("float", "double"):
-        out += struct.pack("<d", _number(kind, value))
-    elif name == "std::string":
-        if not isinstance(value, str):
-            raise _refuse(kind, value)
-        data = value.encode("utf-8", "surrogateescape")
-        out += struct.pack("<I", len(data)) + data
-    elif name == "std::optional":
-        out.append(value is not None)
-        if value is not None:
-            _encode(kind.args[0], value, out)
-    elif name in ("std::pair", "std::tuple"):
-        for part, item in zip(kind.args, _items(kind, value, len(kind.args)), strict=True):
-            _encode(part, item, out)
+    Raises
+    ------
+    ValueError
+        `after` does not hold one entry per parameter, has one for a parameter that is no non-const reference, or
+        compares nothing although the function returns nothing.
+    """
+    if test.get("after") is None:
+        after: list[Any] = [None] * len(prototype.params)
     else:
-        items = _items(kind, value, None)
-        out += struct.pack("<I", len(items))
-        element = CppType("std::pair", kind.args) if name in _MAPS else kind.args[0]
-        for item in items:
-            _encode(element, item, out)
-    if len(out) > FRAME_CAP:
-        raise ValueError(f"value of {kind} is larger than {FRAME_CAP} bytes")
+        after = _list(test, "after", prototype)
+    compared: list[Any] = []
+    for (kind, name), reference, value in zip(prototype.params, prototype.references, after, strict=True):
+        if value is not None and not reference:
+            raise ValueError(f"after has a value for {name}, which is no non-const reference: write null")
+        compared.append(None if value is None else normalise(kind, value))
+    if all(value is None for value in compared):
+        if prototype.return_type == VOID:
+            raise ValueError(f"{prototype.name} returns nothing: after has to say what a reference parameter becomes")
+        return None
+    return tuple(compared)
 
 
-def _items(kind: CppType, value: Any, count: int | None) -> list[Any]:
-    if not isinstance(value, list | tuple) or (count is not None and len(value) != count):
-        raise _refuse(kind, value)
-    return list(value)
-
-
-def _number(kind: CppType, value: Any) -> float:
-    if isinstance(value, str) and value in _SPECIAL:
-        return _SPECIAL[value]
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _refuse(kind, value)
-    try:
-        return float(value)
-    except OverflowError:
-        raise _refuse(kind, value) from None
-
-
-def decode(kind: CppType, data: bytes) -> Any:
-    """Value of one frame. Sets and maps come back sorted.
+def decode_reply(prototype: Prototype, frame: bytes) -> tuple[Any, list[Any]]:
+    """What a call gave: the result (None for void) and the values of the non-const reference parameters, in order.
 
     Raises
     ------
     WireError
-        Too long, too short, bytes left over, or a value outside its type's range.
+        The frame is not exactly these values.
     """
-    if len(data) > FRAME_CAP:
-        raise WireError(f"frame of {len(data)} bytes")
-    value, end = _decode(kind, data, 0)
-    if end != len(data):
-        raise WireError(f"{len(data) - end} bytes after the value")
-    return value
+    kinds = [] if prototype.return_type == VOID else [prototype.return_type]
+    found = decode_all([*kinds, *prototype.reference_types], frame)
+    return (found[0] if kinds else None), found[len(kinds) :]
 
 
-def _take(data: bytes, at: int, count: int) -> bytes:
-    if at + count > len(data):
-        raise WireError("frame ends too early")
-    return data[at : at + count]
-
-
-def _decode(kind: CppType, data: bytes, at: int) -> tuple[Any, int]:
-    name = kind.name
-    if name in ("bool", "char"):
-        byte = _take(data, at, 1)[0]
-        if name == "bool" and byte > 1:
-            raise WireError(f"bool of {byte}")
-        return (bool(byte) if name == "bool" else chr(byte)), at + 1
-    if name in INTEGERS:
-        bits, signed = INTEGERS[name]
-        number = int.from_bytes(_take(data, at, 8), "little", signed=signed)
-        if not (-(1 << (bits - 1)) <= number < 1 << (bits - 1) if signed else number < 1 << bits):
-            raise WireError(f"{number} is outside {name}")
-        return number, at + 8
-    if name in ("float", "double"):
-        return struct.unpack("<d", _take(data, at, 8))[0], at + 8
-    if name == "std::optional":
-        flag = _take(data, at, 1)[0]
-        if flag > 1:
-            raise WireError(f"optional of {flag}")
-        return _decode(kind.args[0], data, at + 1) if flag else (None, at + 1)
-    if name in ("std::pair", "std::tuple"):
-        parts = []
-        for part in kind.args:
-            item, at = _decode(part, data, at)
-            parts.append(item)
-        return parts, at
-    count = int(struct.unpack("<I", _take(data, at, 4))[0])
-    at += 4
-    if name == "std::string":
-        return _take(data, at, count).decode("utf-8", "surrogateescape"), at + count
-    return _decode_items(kind, data, at, count)
-
-
-def _decode_items(kind: CppType, data: bytes, at: int, count: int) -> tuple[list[Any], int]:
-    # every element takes at least one byte, so a count cannot make us allocate more than the frame
-    if count > len(data) - at:
-        raise WireError(f"count of {count} in {len(data) - at} bytes")
-    element = CppType("std::pair", kind.args) if kind.name in _MAPS else kind.args[0]
-    items = []
-    for _ in range(count):
-        item, at = _decode(element, data, at)
-        items.append(item)
-    return (items if kind.name == "std::vector" else _sorted(kind, items)), at
-
-
-def _order(value: Any) -> Any:
-    """Sort key that also orders None before values, inside nested lists."""
-    if isinstance(value, list | tuple):
-        return (1, [_order(v) for v in value])
-    return (0, 0) if value is None else (1, value)
-
-
-def _sorted(kind: CppType, items: list[Any]) -> list[Any]:
-    return sorted(items, key=(lambda kv: _order(kv[0])) if kind.name in _MAPS else _order)
+def _list(test: Mapping[str, Any], field: str, prototype: Prototype) -> list[Any]:
+    found = test[field]
+    if not isinstance(found, list | tuple):
+        raise ValueError(f"{field}: {found!r:.80} is no list")
+    if len(found) != len(prototype.params):
+        what = "arguments" if field == "args" else "values"
+        raise ValueError(f"{field}: {len(found)} {what} for {len(prototype.params)} parameters")
+    return list(found)
 
 
 def normalise(kind: CppType, value: Any) -> Any:
     """A JSON value in the form that `decode` gives (sets and maps sorted, special floats as floats)."""
-    data = encode(kind, value)
-    return decode(kind, data)
+    return decode(kind, encode(kind, value))
 
 
 def equal(kind: CppType, left: Any, right: Any) -> bool:
-    """Equality of two decoded values; floats within 1e-6 relative or absolute, NaN equals NaN."""
-    if kind.name in ("float", "double"):
+    """Equality of two decoded values of one type; floats within 1e-6 relative or absolute, NaN equals NaN.
+
+    Structs are equal when all their members are; two results of void are equal.
+    """
+    if kind.name in FLOATS:
         if math.isnan(left) or math.isnan(right):
             return math.isnan(left) and math.isnan(right)
         return math.isclose(left, right, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
@@ -188,14 +138,15 @@ def equal(kind: CppType, left: Any, right: Any) -> bool:
         if left is None or right is None:
             return left is None and right is None
         return equal(kind.args[0], left, right)
+    if kind.fields:
+        return all(equal(part, left[f], right[f]) for f, part in zip(kind.fields, kind.args, strict=True))
     if not kind.args:
         return bool(left == right)
     if len(left) != len(right):
         return False
     if kind.name in ("std::pair", "std::tuple"):
         return all(equal(k, a, b) for k, a, b in zip(kind.args, left, right, strict=True))
-    element = CppType("std::pair", kind.args) if kind.name in _MAPS else kind.args[0]
-    return all(equal(element, a, b) for a, b in zip(left, right, strict=True))
+    return all(equal(kind.element, a, b) for a, b in zip(left, right, strict=True))
 
 
 def to_json(value: Any) -> Any:
@@ -206,4 +157,6 @@ def to_json(value: Any) -> Any:
         return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     if isinstance(value, list):
         return [to_json(v) for v in value]
+    if isinstance(value, dict):
+        return {k: to_json(v) for k, v in value.items()}
     return value

@@ -1,124 +1,87 @@
-"""From a job to what can be run, and from what ran to a verdict. Pure functions; expected values stay here.
+"""From what ran to a verdict. Pure functions; expected values stay here.
 
-Belongs here: encoding of tests, comparison, the order of verdicts. Not here: compiling and running (`judge`).
+Belongs here: comparison, and the order of verdicts. Not here: compiling and running (`workbench`).
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from cpp_pipeline.sandbox import values
-from cpp_pipeline.sandbox.lexer import key, normalised
-from cpp_pipeline.sandbox.plain import is_plain, plain_preamble
-from cpp_pipeline.sandbox.prototype import Prototype, parse_signature
-from cpp_pipeline.sandbox.runs import BROKEN, STATUS, VALUE, Record
-from cpp_pipeline.sandbox.types import STANDARDS, Job, Result, TestResult
+from cpp_pipeline.sandbox.cases import Case, Outcome, RpcCase
+from cpp_pipeline.sandbox.runs import BROKEN, STATUS, VALUE, Ran, Record
+from cpp_pipeline.sandbox.types import FORGEABLE, Job, Result, TestResult
 
-CALL_SHARE = 0.1
-"""One call may take this share of the job's CPU time, and never less than `CALL_FLOOR_SECONDS`."""
-CALL_FLOOR_SECONDS = 0.02
 _TEXT_KEPT = 4096
+_GRAVEST = ("TLE", "MLE", "OLE", "RE")
 
 
-@dataclass(frozen=True)
-class Case:
-    """A job made ready: encoded calls, expected values, and whether it may share a unit."""
-
-    job: Job
-    prototype: Prototype
-    calls: tuple[bytes, ...]
-    expected: tuple[Any, ...]
-    plain: bool
-    key: str
-
-    @property
-    def call_seconds(self) -> float:
-        """CPU seconds of one call."""
-        return max(CALL_FLOOR_SECONDS, CALL_SHARE * self.job.timeout_seconds)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What judging one case gave, before it is addressed to the jobs that asked for it."""
-
-    verdict: str | None
-    compile_ok: bool | None = None
-    tests: tuple[TestResult, ...] = ()
-    stdout: str = ""
-    stderr: str = ""
-    error: str | None = None
-    harness: Mapping[str, Any] = field(default_factory=dict)
-    malformed: bool = False
-
-
-def prepare(job: Job) -> Case:
-    """Encode a job.
-
-    Raises
-    ------
-    ValueError
-        The job itself is unusable: an unsupported signature, or a test that does not fit it.
-    """
-    if job.std not in STANDARDS:
-        raise ValueError(f"std {job.std!r}: use one of {', '.join(STANDARDS)}")
-    prototype = parse_signature(job.signature)
-    calls, expected = [], []
-    for index, test in enumerate(job.tests):
-        try:
-            if test.keys() != {"args", "expected"}:
-                raise ValueError(f"fields are {sorted(test)}, not args and expected")
-            if len(test["args"]) != len(prototype.params):
-                raise ValueError(f"{len(test['args'])} arguments for {len(prototype.params)} parameters")
-            frames = [values.encode(k, a) for (k, _), a in zip(prototype.params, test["args"], strict=True)]
-            calls.append(b"".join(frames))
-            expected.append(values.normalise(prototype.return_type, test["expected"]))
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"test {index} of {prototype.name}: {error}") from error
-    if not calls:
-        raise ValueError(f"job {job.id!r} has no tests")
-    tests = json.dumps(job.tests, sort_keys=True)
-    rest = (job.signature, job.preamble, job.std, repr(job.timeout_seconds), tests)
-    plain = plain_preamble(job.preamble) and is_plain(job.code, job.signature, prototype.name)
-    return Case(job, prototype, tuple(calls), tuple(expected), plain, key(normalised(job.code), *rest))
-
-
-def assess(case: Case, records: Mapping[int, Record], cause: str) -> Outcome:
+def assess(case: RpcCase, records: Mapping[int, Record], cause: str) -> Outcome:
     """Verdicts of all tests; `cause` is the verdict of tests without a record."""
     tests: list[TestResult] = []
     malformed = False
-    for index, expected in enumerate(case.expected):
+    for index in range(case.total):
+        line, check = case.sites[index] if case.sites else (None, "")
         record = records.get(index)
         if record is None or record.status != VALUE:
             verdict = cause or "RE" if record is None else STATUS.get(record.status, "RE")
-            tests.append(TestResult(index, verdict))
+            cpu_ms = None if record is None else _milliseconds(record)
+            tests.append(TestResult(index, verdict, None, line, check, cpu_ms))
             continue
         try:
-            actual = values.decode(case.prototype.return_type, record.value)
+            right, actual = _compare(case, index, record)
         except values.WireError:
             malformed = True
-            tests.append(TestResult(index, "RE"))
+            tests.append(TestResult(index, "RE", None, line, check, _milliseconds(record)))
             continue
-        right = values.equal(case.prototype.return_type, actual, expected)
-        tests.append(TestResult(index, "AC" if right else "WA", values.to_json(actual)))
+        tests.append(TestResult(index, "AC" if right else "WA", actual, line, check, _milliseconds(record)))
     out, err = (
         b"".join(getattr(records[i], stream) for i in sorted(records))[:_TEXT_KEPT].decode("utf-8", "replace")
         for stream in ("stdout", "stderr")
     )
-    return Outcome(summary(tests), True, tuple(tests), out, err, malformed=malformed)
+    tamper = ("malformed_frame",) if malformed else ()
+    return Outcome(summary([t.verdict for t in tests]), True, tuple(tests), out, err, tamper=tamper)
 
 
-def summary(tests: Sequence[TestResult]) -> str:
+def _milliseconds(record: Record) -> float:
+    return round(1000 * record.cpu_seconds, 3)
+
+
+def _compare(case: RpcCase, index: int, record: Record) -> tuple[bool, Any]:
+    """Whether a call passed, and the value that came back; raises WireError for bytes that are no reply."""
+    if case.sites:  # compared where the tests are; here the value is only shown
+        return record.detail == 1, _shown(case, record.value)
+    result, references = values.decode_reply(case.prototype, record.value)
+    actual = values.to_json(result)
+    right = values.equal(case.prototype.return_type, result, case.expected[index])
+    after = case.after[index]
+    if after is not None:
+        kinds = [kind for (kind, _), by in zip(case.prototype.params, case.prototype.references, strict=True) if by]
+        wanted = [value for value, by in zip(after, case.prototype.references, strict=True) if by]
+        right = right and all(
+            expected is None or values.equal(kind, value, expected)
+            for kind, value, expected in zip(kinds, references, wanted, strict=True)
+        )
+        actual = {"result": actual, "after": [values.to_json(value) for value in references]}
+    return right, actual
+
+
+def _shown(case: RpcCase, frame: bytes) -> Any:
+    try:
+        return values.to_json(values.decode_reply(case.prototype, frame)[0]) if frame else None
+    except values.WireError:  # cut off, because it was long
+        return None
+
+
+def summary(found: Sequence[str]) -> str:
     """AC when all pass, PA when some do, WA when only values came back, else the gravest cause."""
-    found = [t.verdict for t in tests]
     passed = found.count("AC")
     if passed:
         return "AC" if passed == len(found) else "PA"
     if "WA" in found:
         return "WA"
-    return next(v for v in ("TLE", "MLE", "OLE", "RE") if v in found)
+    return next(v for v in _GRAVEST if v in found)
 
 
 def broken(records: Mapping[int, Record]) -> bool:
@@ -126,31 +89,45 @@ def broken(records: Mapping[int, Record]) -> bool:
     return any(r.status == BROKEN for r in records.values())
 
 
+def only(ran: Ran) -> dict[int, Record]:
+    """Records of a unit with one entry, by test."""
+    return {test: record for (_, test), record in ran.records.items()}
+
+
 def same(left: Outcome, right: Outcome) -> bool:
     """Agreement of two judgements; tests that ran out of time in either do not count, since time is not exact."""
-    timed = {"TLE"}
     if left.verdict in ("CE", "CLE") or right.verdict in ("CE", "CLE"):
         return left.verdict == right.verdict
     pairs = zip(left.tests, right.tests, strict=True)
-    return all(a == b for a, b in pairs if not {a.verdict, b.verdict} & timed)
+    return all(a == b for a, b in pairs if "TLE" not in {a.verdict, b.verdict})
 
 
-def address(outcome: Outcome, job: Job, isolation: str, extra: Mapping[str, Any]) -> Result:
-    """The result of one job from the outcome of its case."""
+def address(outcome: Outcome, job: Job, case: Case | None, extra: Mapping[str, Any]) -> Result:
+    """The result of one job from the outcome of its case; `case` is None where the job itself was unusable.
+
+    `extra` are further fields of `Result`, `harness` among them.
+    """
     scored = outcome.error is None
+    total = case.total if case is not None else len(job.test_cases)
     tests = list(outcome.tests)
     if scored and not outcome.compile_ok:
-        tests = [TestResult(i, outcome.verdict or "CE") for i in range(len(job.tests))]
+        tests = [TestResult(i, outcome.verdict or "CE") for i in range(total)]
+    mode = case.mode if case is not None else job.harness
+    fields = {**extra, "harness": {"mode": mode, "forgeable": mode in FORGEABLE, **outcome.harness, **extra["harness"]}}
     return Result(
         id=job.id,
         verdict=outcome.verdict if scored else None,
         compile_ok=outcome.compile_ok if scored else None,
+        run_ok=bool(outcome.compile_ok) and all(t.verdict in ("AC", "WA") for t in tests) if scored else None,
         tests_passed=sum(t.verdict == "AC" for t in tests) if scored else None,
-        tests_total=len(job.tests),
+        tests_total=total,
         tests=tests if scored else [],
         stdout=outcome.stdout,
         stderr=outcome.stderr,
         error=outcome.error,
-        isolation=isolation,
-        harness={"mode": "rpc", "forgeable": False, **outcome.harness, **extra},
+        compile=dict(outcome.compile),
+        run=dict(outcome.run),
+        findings=list(outcome.findings),
+        tamper=list(outcome.tamper),
+        **fields,
     )

@@ -23,12 +23,10 @@ from cpp_pipeline.corpus.formats import chat_prompt, code_from_completion
 from cpp_pipeline.corpus.tokenizer import encode_with_specials
 from cpp_pipeline.models.sampling import Completion, sample
 from cpp_pipeline.problems.tests import loads_tests
-from cpp_pipeline.sandbox.types import Job, Result, reward
+from cpp_pipeline.sandbox.rewards import MAX_MASKED, TooManyMasked, refuse_many_masked, reward
+from cpp_pipeline.sandbox.types import Job, Result
 from cpp_pipeline.schemas import TABLES
 from cpp_pipeline.training.gspo_logprobs import TokenRow
-
-MAX_ERROR_SHARE = 0.05
-"""share of rollouts that may stay without a verdict before a generation fails"""
 
 REWARDS = ("binary", "fraction")
 Verify = Callable[[Sequence[Job]], Sequence[Result]]
@@ -36,7 +34,7 @@ Verify = Callable[[Sequence[Job]], Sequence[Result]]
 
 
 class VerdictsMissingError(RuntimeError):
-    """Too many rollouts of a generation could not be judged."""
+    """Too many rollouts of a generation have no verdict that gives a reward."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +136,7 @@ def roll_out(
     Raises
     ------
     VerdictsMissingError
-        When more than 5 % of the rollouts have no verdict.
+        When more than 5 % of the rollouts have no reward: trouble of the sandbox, or a harness that can be fooled.
     """
     drawn = [prompts[i] for i in draw_groups(len(prompts), config.groups, config.seed, generation)]
     cpu = 0.0
@@ -154,12 +152,15 @@ def roll_out(
         judged = [future.result() for _, future in chunks]
     waited = time.perf_counter() - sampled
     rollouts: list[Rollout] = []
+    masked: list[Result] = []
     for (completions, _), verdicts in zip(chunks, judged, strict=True):
         for samples in completions:
             group = len(rollouts) // config.group_size
             for completion in samples:
                 result = verdicts.results.get((drawn[group].problem_id, tuple(completion.ids)))
                 earned = 0.0 if result is None else score(result, config.reward)
+                if result is not None and earned is None:
+                    masked.append(result)
                 ending = () if completion.truncated else (eos_id(model),)
                 rollouts.append(
                     Rollout(
@@ -171,7 +172,7 @@ def roll_out(
                         None if result is None else result.verdict,
                     )
                 )
-    _require_verdicts(rollouts, judged)
+    _require_verdicts(masked, len(rollouts))
     return Generation(
         rollouts,
         sum(len(j.results) for j in judged),
@@ -223,13 +224,12 @@ def _judge(
 
 
 def score(result: Result, kind: str) -> float | None:
-    """Reward of a judged completion; None when the sandbox had trouble of its own."""
-    if result.error is not None:
-        return None
+    """Reward of a judged completion; None when the sandbox had trouble of its own, or its harness can be fooled."""
+    share = reward(result)
+    if kind == "fraction" or share is None:
+        return share
     if kind == "binary":
         return float(result.verdict == "AC")
-    if kind == "fraction":
-        return reward(result)
     raise ValueError(f"reward {kind!r}: choose binary or fraction")
 
 
@@ -239,11 +239,8 @@ def eos_id(model: PreTrainedModel) -> int:
     return int(eos[0] if isinstance(eos, list) else eos)
 
 
-def _require_verdicts(rollouts: Sequence[Rollout], judged: Sequence[_Judged]) -> None:
-    missing = sum(r.reward is None for r in rollouts)
-    if missing > MAX_ERROR_SHARE * len(rollouts):
-        first = next(r for j in judged for r in j.results.values() if r.error is not None)
-        raise VerdictsMissingError(
-            f"{missing} of {len(rollouts)} rollouts have no verdict (first: job {first.id}: {first.error}); "
-            "check the sandbox with `cpp-pipeline sandbox check` and start again: the run resumes here"
-        )
+def _require_verdicts(masked: Sequence[Result], total: int) -> None:
+    try:
+        refuse_many_masked(masked, total, MAX_MASKED, "rollouts")
+    except TooManyMasked as error:
+        raise VerdictsMissingError(f"{error}: the run resumes here") from error

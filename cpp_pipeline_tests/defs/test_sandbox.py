@@ -1,34 +1,50 @@
-"""The sandbox is asked about programs whose verdict is known."""
+"""The sandbox is asked about programs whose verdict is known, and nobody believes it before."""
 
+from __future__ import annotations
+
+from dataclasses import replace
+
+import dagster as dg
 import pytest
 
 from cpp_pipeline.defs.checks import row_checks
 from cpp_pipeline.defs.sandbox import sandbox_canaries
-from cpp_pipeline.sandbox import canaries
+from cpp_pipeline.sandbox.canaries import run
 from cpp_pipeline_tests.defs.support import Bench
 
 
+def few(monkeypatch: pytest.MonkeyPatch, programs: set[str], attacks: set[str]) -> None:
+    """Only some canaries: many are slow on purpose, and the sandbox's own tests run them all."""
+    monkeypatch.setattr(run, "PROGRAMS", [p for p in run.PROGRAMS if p.name in programs])
+    monkeypatch.setattr(run, "ATTACKS", [a for a in run.ATTACKS if a.name in attacks])
+    monkeypatch.setattr(run, "in_every_mode", lambda: iter(()))
+    monkeypatch.setattr(run, "FOOLED_AT_LEAST", len(attacks))
+
+
 def test_canaries_are_judged_by_the_real_sandbox(judging: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    programs = {name: canaries.PROGRAMS[name] for name in ("sum", "constant", "undeclared")}
-    attacks = {name: canaries.ATTACKS[name] for name in ("_exit_in_function", "define_main")}
-    # The others are slow on purpose; the sandbox's own tests run them all.
-    monkeypatch.setattr(canaries, "PROGRAMS", programs)
-    monkeypatch.setattr(canaries, "ATTACKS", attacks)
+    few(monkeypatch, {"sum", "constant", "undeclared_name"}, {"exit_underscore", "define_assert"})
     made = judging.in_memory(sandbox_canaries)["sandbox_canaries"]
     assert dict(made.filter(kind="program").select("canary_id", "verdict").rows()) == {
         "program/sum": "AC",
         "program/constant": "PA",
-        "program/undeclared": "CE",
+        "program/undeclared_name": "CE",
     }
-    assert made.filter(kind="attack").height == 2
+    assert made.filter(kind="attack").height == 4
+    assert made.filter(kind="attack")["exit_code"].to_list() == ["AC"] * 4
+    assert made.filter(kind="control")["tests_passed"].to_list() == [2]
     assert made["ok"].all()
 
 
 def test_a_wrong_verdict_is_not_believed(judging: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    wrong = {"sum": ("WA", canaries.PROGRAMS["sum"][1])}
-    monkeypatch.setattr(canaries, "PROGRAMS", wrong)
-    monkeypatch.setattr(canaries, "ATTACKS", {})
+    few(monkeypatch, {"sum"}, set())
+    monkeypatch.setattr(run, "PROGRAMS", [replace(p, verdict="WA") for p in run.PROGRAMS])
     check = next(c for c in row_checks if "sandbox_is_right" in {k.name for k in c.check_keys})
-    result = judging.run([sandbox_canaries, check], raise_on_error=False)
+
+    @dg.asset(deps=["sandbox_canaries"])
+    def believer() -> None:
+        """Uses verdicts."""
+
+    result = judging.run([sandbox_canaries, believer, check], raise_on_error=False)
     assert not result.success
     assert [e.passed for e in result.get_asset_check_evaluations()] == [False]
+    assert "believer" not in {e.asset_key.to_user_string() for e in result.get_asset_materialization_events()}

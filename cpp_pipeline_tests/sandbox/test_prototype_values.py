@@ -1,84 +1,51 @@
-"""Signatures and the wire format, without a compiler."""
+"""JSON tests of a prototype and the wire format, without a compiler."""
 
 from __future__ import annotations
 
+import json
 import math
+import random
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cpp_pipeline.sandbox.prototype import CppType, parse_signature
-from cpp_pipeline.sandbox.values import FRAME_CAP, WireError, decode, encode, equal, normalise, to_json
-
-
-@pytest.mark.parametrize(
-    ("text", "returned", "params"),
-    [
-        ("int f()", "int", []),
-        ("bool f(char c, const std::string& s)", "bool", ["char", "std::string"]),
-        ("unsigned long long f(long int a, uint8_t b)", "unsigned long long", ["long", "std::uint8_t"]),
-        (
-            "std::vector<std::pair<int, double>> f(std::vector<std::vector<long>> & grid) {",
-            "std::vector<std::pair<int, double>>",
-            ["std::vector<std::vector<long>>"],
-        ),
-        ("map<string, vector<int>> f(std::size_t)", "std::map<std::string, std::vector<int>>", ["std::size_t"]),
-        ("optional<tuple<int,bool>> f(set<int> const& s);", "std::optional<std::tuple<int, bool>>", ["std::set<int>"]),
-    ],
+from cpp_pipeline.sandbox.prototype import CppType, Prototype, parse_prototype
+from cpp_pipeline.sandbox.values import (
+    FRAME_CAP,
+    WireError,
+    decode,
+    decode_reply,
+    encode,
+    encode_arguments,
+    equal,
+    expected_after,
+    expected_result,
+    normalise,
+    to_json,
 )
-def test_signature_is_parsed(text: str, returned: str, params: list[str]) -> None:
-    prototype = parse_signature(text)
-    assert prototype.name == "f"
-    assert str(prototype.return_type) == returned
-    assert [str(kind) for kind, _ in prototype.params] == params
+from cpp_pipeline_tests.sandbox.frames import PREAMBLE, TYPES, kind_of, value_of
+
+_KINDS = [kind_of(text) for text in TYPES]
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["", "int", "int f", "int f(", "void f()", "int f(int* p)", "int f(T x)", "int f(int a) extra", "int f(int&& a)"],
-)
-def test_unsupported_signature_is_refused_with_its_text(text: str) -> None:
-    with pytest.raises(ValueError, match="signature"):
-        parse_signature(text)
+@given(st.sampled_from(_KINDS), st.integers(0, 2**64))
+def test_what_is_encoded_comes_back(kind: CppType, seed: int) -> None:
+    value = value_of(kind, random.Random(seed))
+    found = decode(kind, encode(kind, value))
+    assert equal(kind, found, normalise(kind, value))
+    assert encode(kind, to_json(found)) == encode(kind, found) or "\\x" in json.dumps(to_json(found))
 
 
-INT = CppType("int")
-_LEAVES: dict[str, st.SearchStrategy[object]] = {
-    "bool": st.booleans(),
-    "char": st.characters(max_codepoint=255),
-    "int": st.integers(-(2**31), 2**31 - 1),
-    "unsigned long": st.integers(0, 2**64 - 1),
-    "double": st.floats(allow_nan=False, allow_infinity=False),
-    "std::string": st.text(max_size=12),
-}
+@given(st.sampled_from(_KINDS), st.integers(0, 2**64), st.binary(min_size=1, max_size=4))
+def test_bytes_after_a_value_are_refused(kind: CppType, seed: int, more: bytes) -> None:
+    with pytest.raises(WireError):
+        decode(kind, encode(kind, value_of(kind, random.Random(seed))) + more)
 
 
-def _typed(depth: int) -> st.SearchStrategy[tuple[CppType, object]]:
-    leaf = st.sampled_from(sorted(_LEAVES)).flatmap(lambda n: st.tuples(st.just(CppType(n)), _LEAVES[n]))
-    if depth == 0:
-        return leaf
-    inner = _typed(depth - 1)
-    pairs = st.tuples(inner, inner).map(lambda ab: (CppType("std::pair", (ab[0][0], ab[1][0])), [ab[0][1], ab[1][1]]))
-    vectors = st.tuples(inner, st.integers(0, 3)).map(
-        lambda pair: (CppType("std::vector", (pair[0][0],)), [pair[0][1]] * pair[1])
-    )
-    maybe = st.tuples(inner, st.booleans()).map(
-        lambda pair: (CppType("std::optional", (pair[0][0],)), pair[0][1] if pair[1] else None)
-    )
-    return st.one_of(leaf, pairs, vectors, maybe)
-
-
-@given(_typed(3))
-def test_what_is_encoded_comes_back(typed: tuple[CppType, object]) -> None:
-    kind, value = typed
-    assert decode(kind, encode(kind, value)) == value
-    assert equal(kind, decode(kind, encode(kind, value)), value)
-
-
-@given(_typed(2), st.binary(max_size=60))
-def test_decoder_gives_a_value_or_a_wire_error(typed: tuple[CppType, object], data: bytes) -> None:
-    kind, _ = typed
+@given(st.sampled_from(_KINDS), st.binary(max_size=60))
+def test_decoder_gives_a_value_or_a_wire_error(kind: CppType, data: bytes) -> None:
     try:
         value = decode(kind, data)
     except WireError:
@@ -86,36 +53,58 @@ def test_decoder_gives_a_value_or_a_wire_error(typed: tuple[CppType, object], da
     assert equal(kind, decode(kind, encode(kind, value)), value)
 
 
-@given(_typed(2), st.binary(min_size=1, max_size=4))
-def test_bytes_after_a_value_are_refused(typed: tuple[CppType, object], more: bytes) -> None:
-    kind, value = typed
-    with pytest.raises(WireError):
-        decode(kind, encode(kind, value) + more)
-
-
 @pytest.mark.parametrize(
     ("kind", "data"),
     [
-        (CppType("std::vector", (CppType("bool"),)), b"\xff\xff\xff\xff" + b"\1" * 8),
-        (CppType("std::string"), b"\x10\0\0\0abc"),
-        (CppType("bool"), b"\2"),
-        (INT, (2**31).to_bytes(8, "little")),
-        (INT, b"\0" * 7),
-        (CppType("std::string"), b"\0" * (FRAME_CAP + 1)),
+        ("std::vector<bool>", b"\xff\xff\xff\xff" + b"\1" * 8),
+        ("std::string", b"\x10\0\0\0abc"),
+        ("bool", b"\2"),
+        ("std::optional<bool>", b"\2\1"),
+        ("int", (2**31).to_bytes(8, "little")),
+        ("int", b"\0" * 7),
+        ("unsigned char", b"\xff" * 8),
+        ("float", encode(CppType("double"), 1e300)),
+        ("float", encode(CppType("double"), 0.1)),
+        ("std::set<bool>", b"\2\0\0\0\1\1"),
+        ("std::set<double>", b"\1\0\0\0" + encode(CppType("double"), "nan")),
+        ("std::string", b"\0" * (FRAME_CAP + 1)),
     ],
 )
-def test_bounds_of_the_decoder(kind: CppType, data: bytes) -> None:
+def test_bounds_of_the_decoder(kind: str, data: bytes) -> None:
     with pytest.raises(WireError):
-        decode(kind, data)
+        decode(kind_of(kind), data)
 
 
 @pytest.mark.parametrize(
     ("kind", "value"),
-    [(INT, True), (INT, 2**31), (INT, 1.0), (CppType("char"), "ab"), (CppType("std::string"), 1), (INT, None)],
+    [
+        ("int", True),
+        ("int", 2**31),
+        ("int", 1.0),
+        ("int", None),
+        ("char", "ab"),
+        ("std::string", 1),
+        ("float", 1e39),
+        ("double", 10**400),
+        ("std::array<int, 2>", [1]),
+        ("std::pair<int, int>", [1, 2, 3]),
+        ("std::vector<int>", {"a": 1}),
+        ("std::set<int>", [1, 1]),
+        ("std::map<int, int>", [[1, 2], [1, 3]]),
+        ("std::multiset<double>", ["nan"]),
+        ("Point", {"x": 1.0}),
+        ("Point", {"x": 1.0, "y": 1, "z": 1}),
+        ("Point", [1.0, 1]),
+    ],
 )
-def test_json_that_does_not_fit_the_type_is_refused(kind: CppType, value: object) -> None:
+def test_json_that_does_not_fit_the_type_is_refused(kind: str, value: object) -> None:
     with pytest.raises(ValueError, match="is not a value of"):
-        encode(kind, value)
+        encode(kind_of(kind), value)
+
+
+def test_a_value_is_no_larger_than_a_frame() -> None:
+    with pytest.raises(ValueError, match="larger than"):
+        encode(CppType("std::string"), "a" * FRAME_CAP)
 
 
 def test_floats_compare_within_tolerance_and_nan_equals_nan() -> None:
@@ -125,12 +114,24 @@ def test_floats_compare_within_tolerance_and_nan_equals_nan() -> None:
     assert equal(double, math.nan, normalise(double, "nan"))
     assert not equal(double, math.nan, 0.0)
     assert to_json([math.inf, -math.inf, math.nan]) == ["inf", "-inf", "nan"]
+    assert equal(CppType("float"), normalise(CppType("float"), 0.1), 0.1)
 
 
 def test_sets_and_maps_compare_without_order() -> None:
-    kind = CppType("std::unordered_map", (INT, CppType("std::string")))
-    assert normalise(kind, [[2, "b"], [1, "a"]]) == [[1, "a"], [2, "b"]]
-    assert normalise(CppType("std::set", (INT,)), [3, 1, 2]) == [1, 2, 3]
+    assert normalise(kind_of("std::unordered_map<int, std::string>"), [[2, "b"], [1, "a"]]) == [[1, "a"], [2, "b"]]
+    assert normalise(kind_of("std::set<int>"), [3, 1, 2]) == [1, 2, 3]
+    assert normalise(kind_of("std::multiset<int>"), [3, 1, 3]) == [1, 3, 3]
+    multimap = kind_of("std::multimap<int, std::optional<double>>")
+    assert normalise(multimap, [[2, None], [1, 5], [1, None]]) == [[1, None], [1, 5.0], [2, None]]
+
+
+def test_structs_compare_member_by_member() -> None:
+    kind = kind_of("Point")
+    left = normalise(kind, {"x": 1, "y": 2})
+    assert left == {"x": 1.0, "y": 2}
+    assert equal(kind, left, {"x": 1.0000000001, "y": 2})
+    assert not equal(kind, left, {"x": 1.0, "y": 3})
+    assert to_json(normalise(kind, {"x": "nan", "y": 2})) == {"x": "nan", "y": 2}
 
 
 def test_bytes_that_are_not_utf8_never_equal_their_escape() -> None:
@@ -138,3 +139,55 @@ def test_bytes_that_are_not_utf8_never_equal_their_escape() -> None:
     value = decode(kind, b"\1\0\0\0\xff")
     assert to_json(value) == "\\xff"
     assert not equal(kind, value, "\\xff")
+
+
+SORT = parse_prototype("void sort(std::vector<int>& v, const Point& p, std::optional<int>& o)", PREAMBLE)
+AREA = parse_prototype("double area(std::vector<int>& v, const char* s)")
+
+
+def test_a_test_is_arguments_a_result_and_what_references_become() -> None:
+    test = {"args": [[2, 1], {"x": 0, "y": 0}, None], "after": [[1, 2], None, None]}
+    frame = encode_arguments(SORT, test)
+    assert frame == b"".join(encode(k, v) for (k, _), v in zip(SORT.params, test["args"], strict=True))
+    assert expected_result(SORT, test) is None
+    assert expected_after(SORT, test) == ([1, 2], None, None)
+    assert expected_result(AREA, {"args": [[1], "s"], "expected": "inf"}) == math.inf
+    assert expected_after(AREA, {"args": [[1], "s"], "expected": 1}) is None
+    assert expected_after(AREA, {"args": [[1], "s"], "expected": 1, "after": [None, None]}) is None
+
+
+def test_a_reply_is_the_result_then_the_references() -> None:
+    vector, number = kind_of("std::vector<int>"), kind_of("std::optional<int>")
+    back = encode(vector, [1, 2])
+    assert decode_reply(SORT, back + encode(number, None)) == (None, [[1, 2], None])
+    assert decode_reply(AREA, encode(CppType("double"), 0.5) + back) == (0.5, [[1, 2]])
+    for frame in (b"", back, encode(CppType("double"), 0.5), encode(CppType("double"), 0.5) + back + b"\0"):
+        with pytest.raises(WireError):
+            decode_reply(AREA, frame)
+
+
+@pytest.mark.parametrize(
+    ("prototype", "test", "why"),
+    [
+        (AREA, {"args": [[1]], "expected": 1}, "args: 1 arguments for 2 parameters"),
+        (AREA, {"args": "ab", "expected": 1}, "args: 'ab' is no list"),
+        (AREA, {"expected": 1}, "fields are"),
+        (AREA, {"args": [[1], "s"], "expected": 1, "stdin": ""}, "fields are"),
+        (AREA, {"args": [[1], "s"]}, "expected is missing"),
+        (AREA, {"args": [[1], "s"], "expected": "1"}, "is not a value of double"),
+        (AREA, {"args": [[1], "a\0b"], "expected": 1}, "zero byte"),
+        (AREA, {"args": [[1], "s"], "expected": 1, "after": [[1]]}, "after: 1 values for 2 parameters"),
+        (AREA, {"args": [[1], "s"], "expected": 1, "after": [None, "s"]}, "after has a value for s"),
+        (AREA, {"args": [[1], "s"], "expected": 1, "after": [["1"], None]}, "is not a value of int"),
+        (SORT, {"args": [[1], {"x": 0, "y": 0}, 1]}, "after has to say"),
+        (SORT, {"args": [[1], {"x": 0, "y": 0}, 1], "after": [None, None, None]}, "after has to say"),
+        (SORT, {"args": [[1], {"x": 0, "y": 0}, 1], "expected": 1, "after": [[1], None, None]}, "leave expected out"),
+    ],
+)
+def test_a_test_that_does_not_fit_the_prototype_is_refused(
+    prototype: Prototype, test: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(ValueError, match=why):
+        encode_arguments(prototype, test)
+        expected_result(prototype, test)
+        expected_after(prototype, test)

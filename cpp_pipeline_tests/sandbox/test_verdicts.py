@@ -1,4 +1,4 @@
-"""Verdicts, attacks and grouping, over HTTP against real g++ in real boxes."""
+"""Verdicts and grouping, over HTTP against real g++ in real boxes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from cpp_pipeline.sandbox.canaries import ATTACKS, PROGRAMS, SIGNATURE, run_canaries
+from cpp_pipeline.sandbox.canaries.attacks import FAMILIES, SUM
 from cpp_pipeline.sandbox.client import SandboxClient
 from cpp_pipeline.sandbox.types import Job, Result, reward
-from cpp_pipeline.schemas import TABLES
 
 HEAD = "int solve(const std::vector<int>& v)"
 TESTS = [{"args": [list(range(n))], "expected": sum(range(n))} for n in range(5)]
@@ -36,7 +35,7 @@ BODIES = [
 def _jobs(count: int) -> list[Job]:
     """Distinct jobs over all bodies; the added constant keeps them apart."""
     return [
-        Job(str(i), f"{HEAD} {{ int unique{i} = {i}; {BODIES[i % len(BODIES)]} }}", HEAD, TESTS, timeout_seconds=1.0)
+        Job(str(i), f"{HEAD} {{ int unique{i} = {i}; {BODIES[i % len(BODIES)]} }}", HEAD, TESTS, timeout=1.0)
         for i in range(count)
     ]
 
@@ -45,30 +44,20 @@ def _facts(result: Result) -> tuple[object, ...]:
     return (result.id, result.verdict, result.compile_ok, result.tests_passed, result.tests, result.error)
 
 
-def test_every_canary_gets_its_verdict(client: SandboxClient) -> None:
-    rows = run_canaries(client)
-    assert len(PROGRAMS) >= 12
-    assert len(ATTACKS) >= 12
-    assert [r for r in rows if not r["ok"]] == []
-    frame = TABLES["sandbox_canaries"].frame(rows)
-    assert TABLES["sandbox_canaries"].violations(frame) == {}
-
-
 def test_attacks_gain_nothing_beside_forty_others(client: SandboxClient) -> None:
     others = [
-        Job(f"honest{i}", code.replace("{", f"{{ int unique{i} = {i};", 1), HEAD, TESTS, timeout_seconds=2.0)
-        for i, code in enumerate([f"{HEAD} {{ {BODIES[0]} }}"] * 40)
+        Job(f"honest{i}", f"{HEAD} {{ int unique{i} = {i}; {BODIES[0]} }}", HEAD, list(SUM.tests), timeout=1.0)
+        for i in range(40)
     ]
-    attacks = {name: (best, code) for name, (best, code) in ATTACKS.items() if code.startswith(SIGNATURE)}
-    assert "call_a_neighbour" in attacks
-    jobs = [Job(name, code, HEAD, TESTS, timeout_seconds=2.0) for name, (_, code) in attacks.items()]
+    forging = [a for a in FAMILIES["forging"] if a.problem is SUM]
+    assert {"neighbour_by_digraph", "neighbour_declared"} <= {a.name for a in forging}
+    jobs = [Job(a.name, a.code, HEAD, list(SUM.tests), timeout=1.0) for a in forging]
     results = {r.id: r for r in client.batch_verify([*others[:20], *jobs, *others[20:]])}
     assert {results[job.id].verdict for job in others} == {"AC"}
     assert all(results[job.id].harness["grouped"] for job in others)
     assert not any(r.harness["group_mismatch"] for r in results.values())
-    honest = sum(test["expected"] == 0 for test in TESTS)
-    for name, (best, _) in attacks.items():
-        assert (results[name].tests_passed or 0) <= min(best, honest), name
+    gained = {a.name: results[a.name].tests_passed for a in forging if (results[a.name].tests_passed or 0) > a.honest}
+    assert gained == {}
 
 
 def test_group_and_single_agree(client: SandboxClient) -> None:

@@ -109,6 +109,14 @@ def test_missing_verdicts_mask_a_few_rollouts_and_stop_at_many(tmp_path):
         _roll(tmp_path, Judge(broken=5))
 
 
+def test_verdicts_that_could_be_feigned_are_masked_and_counted(tmp_path):
+    def judge(jobs):
+        return [Result(job.id, "AC", True, 2, 2, harness={"mode": "inproc", "forgeable": True}) for job in jobs]
+
+    with pytest.raises(VerdictsMissingError, match="of 24 rollouts.*forgeable harness.*rpc"):
+        _roll(tmp_path, judge)
+
+
 def test_trouble_in_the_judging_thread_is_not_lost(tmp_path):
     def broken(jobs):
         raise ConnectionError("sandbox is gone")
@@ -123,6 +131,8 @@ def test_rewards():
     assert score(result, "fraction") == 0.75
     assert score(Result("j", "AC", True, 4, 4), "binary") == 1.0
     assert score(Result("j", None, None, None, 4, error="down"), "binary") is None
+    feigned = Result("j", "AC", True, 4, 4, harness={"mode": "inproc", "forgeable": True})
+    assert [score(feigned, kind) for kind in ("binary", "fraction")] == [None, None]
     with pytest.raises(ValueError, match="binary or fraction"):
         score(result, "loud")
 

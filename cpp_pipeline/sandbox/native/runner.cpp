@@ -1,8 +1,9 @@
 // The program around the candidates: forks one child per test, collects its value frame and its output.
 // It holds no expected value. Compiled once, linked to every candidate.
 //
-// stdin:  u32 strict | f64 call cpu seconds | f64 cpu seconds per entry | u32 sets |
+// stdin:  u32 bytes of the plan | u32 strict | u32 live | u32 text bytes of a call | f64 call cpu seconds | f64 cpu seconds per entry | u32 sets |
 //         per set: u32 tests, per test: u32 bytes, arguments | per entry: u32 set
+//         live: no sets; requests {u32 entry, u32 test, u32 bytes, arguments} follow until the end
 // stdout: "RPC1", then per test a record {u32 entry, u32 test, u32 status, u32 detail, u32 value, out, err bytes, u32 cpu us},
 //         last a record with entry 0xffffffff whose cpu is that of the whole program.
 #define JUDGE_INSTANTIATE
@@ -27,8 +28,8 @@
 
 namespace {
 
-enum Status : std::uint32_t { VALUE = 0, THREW = 1, DIED = 2, TIMEOUT = 3, MEMORY = 4, OUTPUT = 5, SKIPPED = 6, BROKEN = 7 };
-constexpr std::size_t kValueCap = (1u << 20) + 9, kTextCap = 1u << 18, kTextKept = 4096;
+enum Status : std::uint32_t { VALUE = 0, THREW = 1, DIED = 2, TIMEOUT = 3, MEMORY = 4, OUTPUT = 5, SKIPPED = 6, BROKEN = 7, KILLED = 9 };
+constexpr std::size_t kValueCap = (1u << 20) + 9, kTextKept = 4096;
 constexpr int kThrewExit = 101, kMemoryExit = 102;
 constexpr int kForkAttempts = 100;
 constexpr unsigned kTimeoutsBeforeSkip = 2;
@@ -36,7 +37,7 @@ constexpr char kStarted = 'S';
 constexpr double kStrictPatience = 4;  // there the processor's clock ends a call, and this one only a standstill
 
 struct Plan {
-    std::uint32_t strict = 0;
+    std::uint32_t strict = 0, live = 0, text_cap = 0;
     double call_seconds = 0, entry_seconds = 0;
     std::vector<std::vector<std::string>> sets;
     std::vector<std::uint32_t> set_of_entry;
@@ -57,13 +58,27 @@ double seconds(const rusage& u) {
            1e-6 * static_cast<double>(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
 }
 
-bool read_plan(Plan& plan) {
-    std::string in;
-    char buffer[1 << 16];
-    for (ssize_t n; (n = read(0, buffer, sizeof buffer)) > 0;) in.append(buffer, static_cast<std::size_t>(n));
+bool read_all(int fd, void* into, std::size_t size) {
+    for (char* at = static_cast<char*>(into); size > 0;) {
+        const ssize_t n = read(fd, at, size);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return false;
+        at += n;
+        size -= static_cast<std::size_t>(n);
+    }
+    return true;
+}
+
+bool read_plan(int fd, Plan& plan) {
+    std::uint32_t size = 0;
+    if (!read_all(fd, &size, sizeof size)) return false;
+    std::string in(size, '\0');
+    if (!read_all(fd, in.data(), in.size())) return false;
     const auto* begin = reinterpret_cast<const unsigned char*>(in.data());
     judge_rpc::Reader r{begin, begin + in.size()};
     r.raw(&plan.strict, 4);
+    r.raw(&plan.live, 4);
+    r.raw(&plan.text_cap, 4);
     r.raw(&plan.call_seconds, 8);
     r.raw(&plan.entry_seconds, 8);
     plan.sets.resize(r.count());
@@ -71,7 +86,7 @@ bool read_plan(Plan& plan) {
         set.resize(r.count());
         for (auto& args : set) judge_rpc::get(r, args);
     }
-    plan.set_of_entry.resize(judge_entry_count);
+    if (plan.live == 0) plan.set_of_entry.resize(judge_entry_count);
     for (auto& set : plan.set_of_entry) {
         r.raw(&set, 4);
         if (set >= plan.sets.size()) return false;
@@ -156,7 +171,7 @@ void judge(const Plan& plan, int status, bool late, bool flooded, Outcome& outco
     else if (WIFSIGNALED(status)) {
         outcome.detail = static_cast<std::uint32_t>(WTERMSIG(status));
         const bool timer = WTERMSIG(status) == SIGPROF || WTERMSIG(status) == SIGXCPU;
-        outcome.status = timer ? TIMEOUT : DIED;
+        outcome.status = timer ? TIMEOUT : WTERMSIG(status) == SIGKILL ? KILLED : DIED;
     } else {
         const int code = WEXITSTATUS(status);
         outcome.detail = static_cast<std::uint32_t>(code);
@@ -196,7 +211,7 @@ Outcome run(const Plan& plan, judge_rpc::Entry entry, const std::string& args) {
     const double deadline = now() + (plan.strict ? kStrictPatience : 1) * (3 * plan.call_seconds + 1);
     bool late = false, flooded = false, ended = handle < 0;
     std::string* texts[3] = {&outcome.value, &outcome.out, &outcome.err};
-    const std::size_t caps[3] = {kValueCap, kTextCap, kTextCap};
+    const std::size_t caps[3] = {kValueCap, plan.text_cap, plan.text_cap};
     while (true) {
         pollfd fds[4] = {{pipes[0][0], POLLIN, 0}, {pipes[1][0], POLLIN, 0}, {pipes[2][0], POLLIN, 0}, {handle, POLLIN, 0}};
         if (ended) fds[3].fd = -1;
@@ -235,28 +250,52 @@ void report(std::uint32_t entry, std::uint32_t test, Outcome& o) {
     write_all(1, std::string(reinterpret_cast<const char*>(head), sizeof head) + o.value + o.out + o.err);
 }
 
+// What one candidate has used of its time.
+struct Spent {
+    double seconds = 0;
+    unsigned timeouts = 0;
+};
+
+void call(const Plan& plan, std::uint32_t entry, std::uint32_t test, const std::string& args, Spent& spent) {
+    Outcome outcome;
+    if (spent.timeouts >= kTimeoutsBeforeSkip || spent.seconds > plan.entry_seconds) outcome.status = SKIPPED;
+    else outcome = run(plan, judge_entries[entry], args);
+    spent.seconds += outcome.cpu;
+    spent.timeouts += outcome.status == TIMEOUT;
+    report(entry, test, outcome);
+}
+
+void serve(const Plan& plan, int requests) {
+    std::vector<Spent> spent(judge_entry_count);
+    std::uint32_t head[3];
+    std::string args;
+    while (read_all(requests, head, sizeof head)) {
+        if (head[0] >= judge_entry_count || head[2] > kValueCap) return;
+        args.resize(head[2]);
+        if (!read_all(requests, args.data(), args.size())) return;
+        call(plan, head[0], head[1], args, spent[head[0]]);
+    }
+}
+
 }  // namespace
 
 int main() {
     // A child that breaks out of C++ must not reach this process through /proc.
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    const int input = fcntl(0, F_DUPFD_CLOEXEC, 32);
     Plan plan;
-    if (!read_plan(plan)) return 90;
+    if (input < 0 || !read_plan(input, plan)) return 90;
     close(0);
     if (open("/dev/null", O_RDONLY) != 0) return 91;
+    if (plan.live != 0) {
+        serve(plan, input);
+        return 0;
+    }
     write_all(1, "RPC1");
     for (std::uint32_t e = 0; e < judge_entry_count; ++e) {
         const auto& tests = plan.sets[plan.set_of_entry[e]];
-        double spent = 0;
-        unsigned timeouts = 0;
-        for (std::uint32_t t = 0; t < tests.size(); ++t) {
-            Outcome outcome;
-            if (timeouts >= kTimeoutsBeforeSkip || spent > plan.entry_seconds) outcome.status = SKIPPED;
-            else outcome = run(plan, judge_entries[e], tests[t]);
-            spent += outcome.cpu;
-            timeouts += outcome.status == TIMEOUT;
-            report(e, t, outcome);
-        }
+        Spent spent;
+        for (std::uint32_t t = 0; t < tests.size(); ++t) call(plan, e, t, tests[t], spent);
     }
     Outcome total;
     rusage own{}, children{};

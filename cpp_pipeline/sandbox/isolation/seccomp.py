@@ -1,7 +1,8 @@
 """A seccomp denylist as classic BPF, assembled here.
 
-Belongs here: numbers of system calls and the filter. Who loads it is `isolation`.
-System calls that no candidate and no compiler needs, and that widen the kernel's attack surface, fail with EPERM.
+Belongs here: numbers of system calls and the filter. Who loads it are the backends.
+System calls that no candidate and no compiler needs, and that widen the kernel's attack surface, fail with EPERM;
+so do those that reach what only a namespace keeps apart, where there is none.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ from __future__ import annotations
 import errno
 import platform
 import struct
+from pathlib import Path
+
+from cpp_pipeline.sandbox.isolation.box import IsolationError
 
 _LD, _JEQ, _JGE, _JSET, _RET = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 _NR, _ARCH, _ARG0 = 0, 4, 16
 _X32 = 0x40000000
 _NEW_NAMESPACES = 0x7E020000 | 0x80  # CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET,TIME}
-_AF_UNIX = 1
+_AF_UNIX, _NO_FAMILY = 1, 0xFFFFFFFF
 
 # name -> (x86_64, aarch64); -1: the architecture does not have it
 _DENIED = {
@@ -35,6 +39,11 @@ _DENIED = {
     "personality": (135, 92), "pidfd_getfd": (438, 438), "lookup_dcookie": (212, 18),
     "fanotify_init": (300, 262), "vhangup": (153, 58), "iopl": (172, -1), "ioperm": (173, -1),
 }  # fmt: skip
+# objects and events of the whole machine, which a box with namespaces of its own has for itself
+_SHARED = {
+    "shmget": (29, 194), "semget": (64, 190), "msgget": (68, 186), "mq_open": (240, 180),
+    "inotify_init": (253, -1), "inotify_init1": (294, 26),
+}  # fmt: skip
 _ARCHES = {
     # machine: (audit arch, column, clone, clone3, socket, socketpair)
     "x86_64": (0xC000003E, 0, 56, 435, 41, 53),
@@ -46,8 +55,32 @@ def _op(code: int, k: int, yes: int = 0, no: int = 0) -> bytes:
     return struct.pack("<HBBI", code, yes, no, k)
 
 
-def denylist(machine: str | None = None) -> bytes:
-    """Filter program for `bwrap --seccomp`; raises ValueError on an architecture without a table."""
+def write_filter(folder: Path, namespaces: bool = True) -> Path:
+    """Write the program for this machine where boxes can read it; raises IsolationError when there is none."""
+    path = folder / "seccomp.bpf"
+    try:
+        path.write_bytes(denylist(namespaces=namespaces))
+    except ValueError as error:
+        raise IsolationError(str(error)) from error
+    path.chmod(0o644)
+    return path
+
+
+def denylist(machine: str | None = None, namespaces: bool = True) -> bytes:
+    """Filter program as the kernel takes it, 8 bytes an instruction.
+
+    Parameters
+    ----------
+    machine : str | None
+        Architecture as `uname -m` names it; by default this machine's.
+    namespaces : bool
+        The box has a network and IPC namespace of its own: unix sockets may be made.
+
+    Raises
+    ------
+    ValueError
+        There is no table for the architecture.
+    """
     machine = platform.machine() if machine is None else machine
     if machine not in _ARCHES:
         raise ValueError(f"no system call table for {machine}; known are {', '.join(sorted(_ARCHES))}")
@@ -57,7 +90,7 @@ def denylist(machine: str | None = None) -> bytes:
         program += [_op(_JGE, _X32, 0, 1), _op(_RET, _KILL)]
     # clone3 hides its flags behind a pointer: ENOSYS makes libc fall back to clone
     program += [_op(_JEQ, clone3, 0, 1), _op(_RET, _ERRNO | errno.ENOSYS)]
-    for numbers in _DENIED.values():
+    for numbers in (_DENIED if namespaces else _DENIED | _SHARED).values():
         if numbers[column] >= 0:
             program += [_op(_JEQ, numbers[column], 0, 1), _op(_RET, _ERRNO | errno.EPERM)]
     program += [
@@ -71,7 +104,7 @@ def denylist(machine: str | None = None) -> bytes:
         program += [
             _op(_JEQ, number, 0, 4),
             _op(_LD, _ARG0),
-            _op(_JEQ, _AF_UNIX, 1, 0),
+            _op(_JEQ, _AF_UNIX if namespaces else _NO_FAMILY, 1, 0),
             _op(_RET, _ERRNO | errno.EAFNOSUPPORT),
             _op(_RET, _ALLOW),
         ]

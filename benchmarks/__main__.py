@@ -1,0 +1,66 @@
+"""Run subjects one after the other, print a table and write docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import pkgutil
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import benchmarks
+from benchmarks.common import report
+from benchmarks.common.rows import Options, Row
+
+_HERE = Path(benchmarks.__path__[0])
+
+
+def subjects() -> list[str]:
+    """Names of all subjects: the modules of this package."""
+    found = (module.name for module in pkgutil.iter_modules(benchmarks.__path__) if not module.ispkg)
+    return sorted(name for name in found if not name.startswith("_"))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code 0 when every bar holds, 1 when one does not, 2 when a subject cannot be measured."""
+    parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", help=f"subjects, or how their names begin; all of: {', '.join(subjects())}")
+    parser.add_argument("--humaneval", type=Path, default=_HERE.parent / "../shared/data/humaneval_cpp.jsonl")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="workers of ours and of each peer")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--quick", action="store_true", help="small sizes: shows that it works, measures little")
+    parser.add_argument("--out", type=Path, help="folder for the page and the plot; default: docs, for a whole run")
+    args = parser.parse_args(argv)
+    chosen = [name for name in subjects() if not args.names or name.startswith(tuple(args.names))]
+    if not chosen:
+        print(f"no subject begins with {', '.join(args.names)}; there are {', '.join(subjects())}", file=sys.stderr)
+        return 2
+    if not args.humaneval.is_file():
+        print(f"{args.humaneval} is not there: give HumanEval-X C++ (JSONL) with --humaneval", file=sys.stderr)
+        return 2
+    options = Options(args.humaneval, args.workers, args.quick, args.seed)
+    begun = time.monotonic()
+    rows = [row for name in chosen for row in _measured(name, options)]
+    report.show(rows)
+    whole = not args.names and not args.quick
+    folder = args.out or (_HERE.parent / "docs" if whole else None)
+    if folder is not None:
+        report.write(rows, folder, time.monotonic() - begun)
+    missed = [f"{row.subject}: {row.what}" for row in rows if row.ok is False]
+    print(f"{len(rows)} rows, {len(missed)} bars missed{': ' if missed else ''}{'; '.join(missed)}")
+    return 1 if missed else 0
+
+
+def _measured(name: str, options: Options) -> list[Row]:
+    begun = time.monotonic()
+    print(f"{name} ...", file=sys.stderr, flush=True)
+    rows: list[Row] = importlib.import_module(f"benchmarks.{name}").run(options)
+    print(f"{name}: {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
+    return rows
+
+
+if __name__ == "__main__":
+    sys.exit(main())
