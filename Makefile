@@ -6,8 +6,9 @@ BIN := $(VENV)/bin
 ROOT ?= data
 PRESET ?= tiny
 SEED ?= 0
+HUMANEVAL ?= ../shared/data/humaneval_cpp.jsonl
 
-.PHONY: run test test-slow e2e lint ui setup packages clean
+.PHONY: run test test-slow bench e2e lint ui setup packages clean
 
 run: setup  ## the whole chain, from dumps to the evaluated GSPO checkpoint
 	$(BIN)/cpp-pipeline run --root $(ROOT) --preset $(PRESET) --seed $(SEED)
@@ -21,9 +22,12 @@ test: setup lint  ## everything that has to hold at each commit
 test-slow: setup  ## proofs of minutes
 	$(BIN)/python -m pytest -m slow -s
 
+bench: setup  ## measured claims, alone on the machine; NAMES="sandbox_speed ..." runs some and writes nothing
+	$(BIN)/python -m benchmarks --humaneval $(HUMANEVAL) --seed $(SEED) $(NAMES)
+
 lint: setup
-	$(BIN)/ruff check cpp_pipeline cpp_pipeline_tests
-	$(BIN)/ruff format --check cpp_pipeline cpp_pipeline_tests
+	$(BIN)/ruff check cpp_pipeline cpp_pipeline_tests benchmarks
+	$(BIN)/ruff format --check cpp_pipeline cpp_pipeline_tests benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/dg check defs

@@ -42,7 +42,7 @@ _HOSTILE = {
     "files": 'for (int i = 0;; ++i) if (!fopen(("f" + std::to_string(i)).c_str(), "w")) return a + 1; return 0;',
 }
 _HEADERS = "".join(f"#include <{name}>\n" for name in ("csignal", "cstdio", "cstdlib", "cstring", "string", "unistd.h"))
-_SHARE = 4  # one hostile program in so many
+_SHARE = 6  # one hostile program in so many
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Outcome:
 
 
 def jobs(first: int, count: int) -> list[Job]:
-    """Distinct programs, one hostile among four."""
+    """Distinct programs, one of them hostile among `_SHARE`."""
     names = list(_HOSTILE)
     found = []
     for at in range(first, first + count):
@@ -122,7 +122,7 @@ def _traces(pid: int, folder: Path, others: set[int], owner: int = 0) -> Traces:
         processes.mounts(pid or "self"),
         sum(1 for path in folder.rglob("*") if _KEPT not in str(path)),
         processes.open_files(pid) if pid else 0,
-        sum(1 for _ in Path("/sys/fs/cgroup").rglob(f"cpp-pipeline-{pid or owner}-*")),
+        sum(f"-{pid or owner}-" in path.name for path in Path("/sys/fs/cgroup").rglob("cpp-pipeline-*")),
     )
 
 

@@ -9,33 +9,35 @@ from __future__ import annotations
 import itertools
 import random
 import re
+import statistics
+import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from benchmarks.common.controller import Controller, fresh_controller
+from benchmarks.common.controller import Controller, controller, fresh_controller
 from benchmarks.common.humaneval import at_the_beginning, mutants, program, solutions, with_all_headers
 from benchmarks.common.peer import Evaluated, evaluate
 from benchmarks.common.rows import Options, Row, ratio_row
 from cpp_pipeline.problems.asserts import NotConvertible, convert
 from cpp_pipeline.sandbox.client import SandboxClient
 from cpp_pipeline.sandbox.prototype import parse_signature
-from cpp_pipeline.sandbox.types import Job
+from cpp_pipeline.sandbox.types import Job, Result
 
 _NAME = "sandbox_speed"
+_MARK = "// of the other set\n"
 _FORMS = ("test_code", "test_cases")
 _EQUAL, _EQUAL_TEXTS, _EQUAL_WAYS = 32, ("equal texts", "comments differ"), ("one batch", "requests at once")
 _HEADERS = {"bits": "<bits/stdc++.h>", "native": "own headers"}
 _BARS = {("bits", "unique"): 5.0, ("bits", "repeated"): 8.0, ("native", "unique"): 1.3, ("native", "repeated"): 2.0}
 _NOT_LOOPING = re.compile(r"\breturn\b|\bif\b")
 _STD_NAME = re.compile(r"(?<![\w:])(vector|string|map|pair)\b")
-
-
 _LATER = "and {:.1f} CPU s when another standard is first asked for; precompiled headers are kept for later starts"
 
 
 @dataclass(frozen=True)
-class _Sample:
+class Sample:
     """Candidates of one problem: 16 that differ, and 16 of which 9 differ."""
 
     unique: list[Job]
@@ -44,11 +46,15 @@ class _Sample:
 
 @dataclass(frozen=True)
 class _Measured:
-    """CPU seconds per evaluation of one repeat; `cached` is a peer that looks up texts that it has seen."""
+    """CPU seconds per evaluation of one repeat; `cached` is a peer that looks up texts that it has seen.
+
+    `together` is the share of our candidates that were compiled with others.
+    """
 
     ours: float
     peer: float
     cached: float
+    together: float
 
 
 def run(options: Options) -> list[Row]:
@@ -62,7 +68,7 @@ def run(options: Options) -> list[Row]:
         return [
             *_compared(ours, client, problems, options),
             Row(_NAME, "first start of a controller on a machine", f"{started:.1f} CPU s", notes=_LATER.format(asked)),
-            *_identical(ours, client, problems[0]),
+            *_identical(problems[0], options),
         ]
 
 
@@ -71,16 +77,17 @@ def _compared(ours: Controller, client: SandboxClient, problems: Sequence[Job], 
     found: dict[tuple[str, str, str], list[_Measured]] = {}
     total, differing = 0, []
     for at, headers in itertools.product(range(repeats), _HEADERS):
-        samples = [_sample(job, headers, options.seed + at) for job in problems[at * each : (at + 1) * each]]
+        samples = [sample(job, headers, options.seed + at) for job in problems[at * each : (at + 1) * each]]
         judged = _peer(samples, options.workers)
         for repetition, form in itertools.product(("unique", "repeated"), _FORMS):
             jobs = [job for sample in samples for job in getattr(sample, repetition)]
-            verdicts, spent = _ours(ours, client, [_in_form(job, form) for job in jobs])
-            found.setdefault((headers, repetition, form), []).append(_measured(jobs, judged, spent))
+            results, spent = _ours(ours, client, [_in_form(job, form) for job in jobs])
+            together = sum(bool(result.harness.get("grouped")) for result in results) / len(results)
+            found.setdefault((headers, repetition, form), []).append(_measured(jobs, judged, spent, together))
             total += len(jobs)
-            for job, verdict in zip(jobs, verdicts, strict=True):
-                if (verdict == "AC") != judged[program(job)].passed:
-                    differing.append(f"{job.id}, {headers}, {form}: {verdict} here")
+            for job, result in zip(jobs, results, strict=True):
+                if (result.verdict == "AC") != judged[_text(job)].passed:
+                    differing.append(f"{job.id}, {headers}, {form}: {result.verdict} here")
     yield from (_row(key, measured, each) for key, measured in found.items())
     what, agreed = "verdicts equal to the peer's in these runs", f"{total - len(differing)} of {total}"
     yield Row(_NAME, what, agreed, bar="all", ok=not differing, details=differing)
@@ -101,10 +108,11 @@ def _cases(job: Job) -> list[dict[str, object]]:
         return []
 
 
-def _sample(job: Job, headers: str, seed: int) -> _Sample:
+def sample(job: Job, headers: str, seed: int) -> Sample:
+    """The candidates of one problem, seeded; `headers` is `bits` or `native`."""
     rng = random.Random(f"{job.id} {seed}")
     job = with_all_headers(job) if headers == "bits" else job
-    right = [at_the_beginning(job.code, f"int variant_{at} = {at}; (void)variant_{at};") for at in range(10)]
+    right = [at_the_beginning(job.code, f"int variant_{at} = {at};") for at in range(10)]
     wrong = list(itertools.islice(mutants(job.code, rng, lambda line: bool(_NOT_LOOPING.search(line))), 3))
     wrong += [at_the_beginning(job.code, f"if (sizeof(int) == 4) throw {at};") for at in range(4 - len(wrong))]
     errors = ("int variant = undeclared_name;", "std::vector<int> variant = 1.5;")
@@ -112,11 +120,11 @@ def _sample(job: Job, headers: str, seed: int) -> _Sample:
     differ = [*right[:5], *wrong[:3], broken[0]]
     again = [right[0], right[1], right[2], wrong[0]]
     variants = [_commented(code) for code in (right[3], right[4], broken[0])]
-    return _Sample(
+    return Sample(
         [replace(job, id=f"{job.id}/{at}", code=code) for at, code in enumerate([*right, *wrong, *broken])],
         # a comment behind the tests, so that nothing compiled for the tests of the other set can serve here
         [
-            replace(job, id=f"{job.id}/{at}", code=code, test_code=f"{job.test_code}// {seed}\n")
+            replace(job, id=f"{job.id}/{at}", code=code, test_code=f"{job.test_code}{_MARK}")
             for at, code in enumerate([*differ, *again, *variants])
         ],
     )
@@ -131,31 +139,30 @@ def _in_form(job: Job, form: str) -> Job:
     return replace(job, test_cases=[]) if form == "test_code" else replace(job, test_code="")
 
 
-def _peer(samples: Sequence[_Sample], workers: int) -> dict[str, Evaluated]:
+def _peer(samples: Sequence[Sample], workers: int) -> dict[str, Evaluated]:
     """Every text once: an exact repetition costs the peer the same again, so it is counted again and not run again."""
-    texts = list(dict.fromkeys(program(job) for sample in samples for job in _all(sample)))
+    texts = list(dict.fromkeys(_text(job) for sample in samples for job in (*sample.unique, *sample.repeated)))
     return dict(zip(texts, evaluate(texts, workers), strict=True))
 
 
-def _all(sample: _Sample) -> Iterator[Job]:
-    yield from sample.unique
-    yield from sample.repeated
+def _text(job: Job) -> str:
+    return program(job).removesuffix(_MARK)
 
 
-def _ours(ours: Controller, client: SandboxClient, jobs: Sequence[Job]) -> tuple[list[str | None], float]:
+def _ours(ours: Controller, client: SandboxClient, jobs: Sequence[Job]) -> tuple[list[Result], float]:
     before = ours.cpu_seconds()
     results = client.batch_verify(jobs)
     spent = ours.cpu_seconds() - before
     errors = [f"{result.id}: {result.error}" for result in results if result.error]
     if errors:
         raise RuntimeError(f"no verdict for {len(errors)} jobs, so nothing can be compared: {errors[0]}")
-    return [result.verdict for result in results], spent
+    return results, spent
 
 
-def _measured(jobs: Sequence[Job], judged: dict[str, Evaluated], spent: float) -> _Measured:
-    texts = [program(job) for job in jobs]
+def _measured(jobs: Sequence[Job], judged: dict[str, Evaluated], spent: float, together: float) -> _Measured:
+    texts = [_text(job) for job in jobs]
     costs = [sum(judged[text].cpu_seconds for text in some) / len(jobs) for some in (texts, dict.fromkeys(texts))]
-    return _Measured(spent / len(jobs), *costs)
+    return _Measured(spent / len(jobs), *costs, together)
 
 
 def _row(key: tuple[str, str, str], measured: Sequence[_Measured], problems: int) -> Row:
@@ -163,27 +170,37 @@ def _row(key: tuple[str, str, str], measured: Sequence[_Measured], problems: int
     least = _BARS[headers, repetition]
     kind = "all differ" if repetition == "unique" else "44 % repeated"
     ours, peer, cached = ([getattr(m, name) for m in measured] for name in ("ours", "peer", "cached"))
-    notes = f"{16 * problems} evaluations in each repeat"
+    together = statistics.mean(m.together for m in measured)
+    notes = f"{16 * problems} evaluations in each repeat, {together:.0%} of them compiled together with others"
     if repetition == "repeated":
         row = ratio_row("", "", ours, cached, "")
         notes += f"; {row.ratio:.2f}x ({row.spread}) against a peer that looks up the texts that it has judged already"
     return ratio_row(_NAME, f"{_HEADERS[headers]}, {kind}, {form}", ours, peer, "CPU s", least, notes)
 
 
-def _identical(ours: Controller, client: SandboxClient, job: Job) -> list[Row]:
-    """Equal candidates in one batch, and as requests at the same time, with and without comments that differ."""
-    job = _in_form(job, "test_cases")
-    rows = []
-    for number, (text, way) in enumerate(itertools.product(_EQUAL_TEXTS, _EQUAL_WAYS)):
-        code = at_the_beginning(job.code, f"int identical_{number} = 0; (void)identical_{number};")
-        remarks = [f"// {at}\n" if text == _EQUAL_TEXTS[1] else "" for at in range(_EQUAL)]
-        jobs = [replace(job, id=str(at), code=remark + code) for at, remark in enumerate(remarks)]
-        before = ours.metric("sandbox_compiles_total")
-        with ThreadPoolExecutor(_EQUAL) as pool:
-            results = client.batch_verify(jobs) if way == _EQUAL_WAYS[0] else list(pool.map(client.verify, jobs))
-        compiled = ours.metric("sandbox_compiles_total") - before
-        verdicts = {result.verdict for result in results}
-        what = f"compilations of {_EQUAL} identical candidates, {text}, {way}"
-        ok = compiled == 1 and verdicts == {"AC"}
-        rows.append(Row(_NAME, what, f"{compiled:g}", bar="1", ok=ok, notes="" if ok else f"verdicts {verdicts}"))
-    return rows
+def _identical(problem: Job, options: Options) -> list[Row]:
+    """Equal candidates in one batch, and as requests at the same time; with a cache of verdicts, as it is by default.
+
+    Without one, a request that arrives after all others are answered would be judged anew.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="cpp-pipeline-bench-") as cache,
+        controller(options.workers, "--cache", cache) as ours,
+        SandboxClient(ours.url) as client,
+    ):
+        cases = enumerate(itertools.product(_EQUAL_TEXTS, _EQUAL_WAYS))
+        return [_equal(ours, client, _in_form(problem, "test_cases"), at, *case) for at, case in cases]
+
+
+def _equal(ours: Controller, client: SandboxClient, job: Job, number: int, text: str, way: str) -> Row:
+    code = at_the_beginning(job.code, f"int identical_{number} = 0;")
+    remarks = [f"// {at}\n" if text == _EQUAL_TEXTS[1] else "" for at in range(_EQUAL)]
+    jobs = [replace(job, id=str(at), code=remark + code) for at, remark in enumerate(remarks)]
+    before = ours.metric("sandbox_compiles_total")
+    with ThreadPoolExecutor(_EQUAL) as pool:
+        results = client.batch_verify(jobs) if way == _EQUAL_WAYS[0] else list(pool.map(client.verify, jobs))
+    compiled = ours.metric("sandbox_compiles_total") - before
+    verdicts = {result.verdict for result in results}
+    ok = compiled == 1 and verdicts == {"AC"}
+    what = f"compilations of {_EQUAL} identical candidates, {text}, {way}"
+    return Row(_NAME, what, f"{compiled:g}", bar="1", ok=ok, notes="" if ok else f"verdicts {verdicts}")

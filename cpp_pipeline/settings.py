@@ -33,7 +33,7 @@ class Settings:
     allow_unsafe: bool = False
     """This machine consents to judging code without any isolation; the caller has to consent as well."""
     verdict_cache: str = ""
-    """Folder of verdicts of earlier runs; empty means `cpp-pipeline/verdicts` in the user's cache, `none` keeps none."""
+    """Folder of verdicts of earlier runs; empty: `cpp-pipeline/verdicts` in the user's cache; `none` keeps none."""
     xdg_cache_home: str = ""
     """Read from `XDG_CACHE_HOME`; empty means `~/.cache`."""
     dagster_home: str = ""

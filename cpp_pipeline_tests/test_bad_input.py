@@ -263,7 +263,7 @@ def test_without_isolation_nothing_is_judged_and_the_data_go_on(root_without_ver
 def test_a_bwrap_that_cannot_be_started_is_named(tmp_path: Path) -> None:
     program = broken_bwrap(tmp_path, "unheard")
     program.write_bytes(b"\x7fELF no program")
-    service = start_service(workers=1, bwrap=str(program))
+    service = start_service(workers=1, bwrap=str(program), backend="bubblewrap")
     assert service.judge is None
     assert "bubblewrap cannot be started" in service.reason
     assert str(program) in service.reason

@@ -72,7 +72,7 @@ def _body(code: str) -> int:
 
 def _swapped(piece: Piece, rng: random.Random) -> str | None:
     if piece.kind == "number" and piece.text.isdecimal():
-        return str(max(0, int(piece.text) + rng.choice((-1, 1))))
+        return str(int(piece.text) + (rng.choice((-1, 1)) if int(piece.text) else 1))
     return _SWAPS.get(piece.text) if piece.kind in ("punct", "name") else None
 
 

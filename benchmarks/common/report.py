@@ -59,7 +59,7 @@ def _cells(row: Row) -> list[str]:
 
 
 def _remarks(row: Row) -> list[str]:
-    return [*([row.notes] if row.notes else []), *row.details]
+    return [" ".join(text.split()) for text in (row.notes, *row.details) if text]
 
 
 def _markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

@@ -22,7 +22,6 @@ from cpp_pipeline.sandbox.tokens import Tokens
 from cpp_pipeline.settings import Settings
 
 
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (0 only when it did what was asked)."""
     args = _parser().parse_args(argv)
@@ -46,9 +45,14 @@ def _parser() -> argparse.ArgumentParser:
     add = commands.add_parser("serve", help="serve the controller").add_argument
     add("--host", default="127.0.0.1")
     add("--port", type=int, default=8888, help="0 takes a free one")
-    add("--workers", type=int, default=0, help="0 means one a core")
+    add("--workers", type=_count, default=0, help="0 means one a core")
     add("--token-file", type=Path, help="file with the bearer token, or with the old and the new one, a line each")
-    add("--backend", choices=(*BACKENDS, "remote"), default="auto", help="isolation; remote hands work to the controller at --url")
+    add(
+        "--backend",
+        choices=(*BACKENDS, "remote"),
+        default="auto",
+        help="isolation; remote hands work to the controller at --url",
+    )
     add("--url", help="controller of the backend remote, with the token of SANDBOX_TOKEN")
     add("--allow-unsafe", action="store_true", help="for the backend none, with CPP_PIPELINE_ALLOW_UNSAFE=1")
     add("--queue-seconds", type=_seconds, default=QUEUE_SECONDS, help="CPU seconds a worker that may wait")
@@ -61,10 +65,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or len(text) > 4:
+        raise argparse.ArgumentTypeError(f"{text!r}: use a whole number, 0 or more")
+    return int(text)
+
+
 def _seconds(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
     if not 0 <= value < 1e9:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"{text!r}: use a number of seconds, 0 or more")
     return value
 
 

@@ -48,7 +48,6 @@ class Admission:
 
     def refusal(self, cost: float = 0.0) -> QueueFull:
         """The exception for work of this cost; `Retry-After` is the time until it would fit."""
-        self._metrics.add("sandbox_rejected_total", kind="queue_full")
         over = self._queued - max(0.0, self.bound - cost)
         seconds = max(1, math.ceil(over / (self.workers * self._speed)))
         text = f"{self._depth} jobs of about {self._queued:.0f} CPU seconds are waiting for {self.workers} workers"

@@ -124,8 +124,8 @@ class AsyncSandboxClient:
     async def stream(self, jobs: Iterable[Job]) -> AsyncGenerator[Result, None]:
         """Results as they arrive, in any order, each job's once; errors as in `batch_verify`.
 
-        `jobs` is consumed as it is sent. Closing the iterator ends the requests, so that the controller drops what it
-        has not begun: a consumer that may stop early wraps it in `contextlib.aclosing`.
+        `jobs` is consumed as it is sent. Closing the iterator ends the requests and sends no further ones: a consumer
+        that may stop early wraps it in `contextlib.aclosing`.
         """
         async with aclosing(self.numbered(jobs)) as found:
             async for _, result in found:

@@ -32,6 +32,7 @@ from cpp_pipeline.sandbox.web import (
     REQUEST_CAP,
     Lines,
     Refused,
+    beside,
     explained,
     install_error_bodies,
     joined,
@@ -84,7 +85,7 @@ def create_app(service: Service) -> FastAPI:
             raise Refused(401, "unauthorized", message, headers={"WWW-Authenticate": "Bearer"})
 
     app = FastAPI(title="C++ execution controller", version="1", docs_url=None, redoc_url=None)
-    install_error_bodies(app)
+    install_error_bodies(app, service.metrics)
     _add_judging(app, service, [Depends(authorise)])
     _add_other_work(app, service, [Depends(authorise)])
     _add_state(app, service, [Depends(authorise)])
@@ -100,7 +101,7 @@ def _add_judging(app: FastAPI, service: Service, authorised: list[Any]) -> None:
         if key is None or key not in service.replays:
             service.require_room()
         data = await read_body(request, cap)
-        digest = hashlib.sha256(f"{request.url.path}\n".encode() + data).digest()
+        digest = await beside(data, lambda: hashlib.sha256(f"{request.url.path}\n".encode() + data).digest())
         earlier = service.replay(key, digest)
         if earlier is not None:
             return earlier
@@ -108,7 +109,7 @@ def _add_judging(app: FastAPI, service: Service, authorised: list[Any]) -> None:
         body = await parse(model, data)
         seconds = [s for s in (within, body.deadline_seconds) if s is not None]
         deadline = arrived + min(seconds) if seconds else None
-        return service.start(await _jobs(body), deadline, key, digest)
+        return service.start(await beside(data, lambda: _jobs(body)), deadline, key, digest)
 
     errors: dict[str, Any] = {"responses": _ERRORS, "dependencies": authorised}
 
@@ -135,11 +136,9 @@ def _add_judging(app: FastAPI, service: Service, authorised: list[Any]) -> None:
         return Lines(await answer(request, BatchRequest, BATCH_CAP, key, within))
 
 
-async def _jobs(body: ExecuteRequest | BatchRequest) -> list[Job]:
+def _jobs(body: ExecuteRequest | BatchRequest) -> list[Job]:
     try:
-        if isinstance(body, ExecuteRequest):
-            return [body.job()]
-        return await asyncio.to_thread(body.to_jobs)
+        return [body.job()] if isinstance(body, ExecuteRequest) else body.to_jobs()
     except ValueError as error:
         text = explained(error) if isinstance(error, ValidationError) else str(error)
         raise Refused(422, "invalid_request", f"problem: {text}") from error

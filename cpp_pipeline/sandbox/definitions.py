@@ -1,4 +1,4 @@
-"""Functions that a C++ text defines at namespace scope, found in its tokens.
+"""Functions that a C++ text defines at namespace scope, and names that it calls, found in its tokens.
 
 Belongs here: where definitions begin and end, and their heads as a prototype. Not here: what they are used for
 (`formats`), and the types in a prototype (`prototype`).
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from cpp_pipeline.sandbox.lexer import Piece, pieces
 
+_HEAD_TOKENS = 1000
+"""A longer declaration is not read; reading stays linear in the length of the text."""
 _OPEN, _CLOSE = ("(", "[", "{"), (")", "]", "}")
 _SPECIFIERS = frozenset(("inline", "static", "constexpr", "extern", "noexcept"))
 _NO_NAMES = frozenset(("decltype", "alignas", "noexcept", "requires", "if", "while", "for", "switch", "return"))
@@ -47,6 +49,8 @@ def definitions(code: str) -> list[Definition]:
     at = 0
     while at < len(texts):
         piece = texts[at]
+        if len(head) > _HEAD_TOKENS:
+            raise ValueError(f"a declaration of more than {_HEAD_TOKENS} tokens")
         if piece.text == "{":
             behind = _behind(texts, at)
             end = None if behind is None else texts[behind - 1].at + 1
@@ -74,6 +78,22 @@ def definitions(code: str) -> list[Definition]:
             head.append(piece)
         at += 1
     return found
+
+
+def called(code: str) -> set[str]:
+    """Names that are called, or that a variable is made of as in `auto candidate = f;`."""
+    found = [p for p in pieces(code) if p.kind != "directive"]
+    texts = ["", *(p.text for p in found), "", "", "", ""]
+    names = set()
+    for at in range(1, len(found) + 1):
+        name, before = texts[at], texts[at - 1]
+        if found[at - 1].kind != "name" or before in (".", "->"):
+            continue
+        if texts[at + 1] == "(":
+            names.add(name)
+        elif name == "auto" and texts[at + 2] == "=" and texts[at + 4] == ";":
+            names.add(texts[at + 3])
+    return names
 
 
 def _goes_on(words: Sequence[str]) -> bool:

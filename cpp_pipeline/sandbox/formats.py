@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cpp_pipeline.sandbox.definitions import Definition, definitions
+from cpp_pipeline.sandbox.definitions import Definition, called, definitions
 from cpp_pipeline.sandbox.lexer import Piece, pieces
 from cpp_pipeline.sandbox.types import Job
 
@@ -122,8 +122,8 @@ def entry_prototype(code: str, test_code: str) -> str:
     ValueError
         With the reason when there is no such function, when there are several, or when it is a template.
     """
-    called = _called(test_code) - {d.name for d in definitions(test_code)}
-    found = [d for d in definitions(code) if d.name in called and d.end is not None]
+    wanted = called(test_code) - {d.name for d in definitions(test_code)}
+    found = [d for d in definitions(code) if d.name in wanted and d.end is not None]
     if not found:
         raise ValueError("the code defines no function that the tests call; give its prototype")
     if len(found) > 1:
@@ -132,22 +132,6 @@ def entry_prototype(code: str, test_code: str) -> str:
     if found[0].problem:
         raise ValueError(f"no prototype of {found[0].name}: {found[0].problem}")
     return found[0].prototype
-
-
-def _called(test_code: str) -> set[str]:
-    """Names that are called, or that a variable is made of as in `auto candidate = f;`."""
-    found = [p for p in pieces(test_code) if p.kind != "directive"]
-    texts = ["", *(p.text for p in found), "", "", "", ""]
-    names = set()
-    for at in range(1, len(found) + 1):
-        name, before = texts[at], texts[at - 1]
-        if found[at - 1].kind != "name" or before in (".", "->"):
-            continue
-        if texts[at + 1] == "(":
-            names.add(name)
-        elif name == "auto" and texts[at + 2] == "=" and texts[at + 4] == ";":
-            names.add(texts[at + 3])
-    return names
 
 
 def job_from_record(record: Mapping[str, Any], code: str | None = None, job_id: str = "", **changes: Any) -> Job:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,7 +57,7 @@ class Judging(Protocol):
     workers: int
     metrics: Metrics
 
-    def batch(self, jobs: Sequence[Job], deadline: float | None = None) -> Iterator[Result]:
+    def batch(self, jobs: Sequence[Job], deadline: float | None = None) -> Generator[Result, None, None]:
         """Exactly one result a job, in the order in which they are known.
 
         `deadline` is a time of `time.monotonic`; what has not begun by then has error `queue_timeout`. Closing the
@@ -190,7 +190,7 @@ class Judge:
             "workers": self.workers,
         }
 
-    def batch(self, jobs: Sequence[Job], deadline: float | None = None) -> Iterator[Result]:
+    def batch(self, jobs: Sequence[Job], deadline: float | None = None) -> Generator[Result, None, None]:
         """Exactly one result a job, in the order in which they are known; see `Judging`.
 
         Identical jobs are judged once, also those of another batch that is under way. Results of a group leave only

@@ -129,7 +129,7 @@ def normalised(code: str) -> str:
     parts: list[str] = []
     for match in _PIECES.finditer(code):
         kind, text = match.lastgroup or "other", match.group()
-        if kind == "other" or (kind == "punct" and text in "\"'\\"):
+        if _doubt(match):
             return code
         if kind in ("comment", "space"):
             text = " "

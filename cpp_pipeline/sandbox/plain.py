@@ -2,7 +2,7 @@
 
 Belongs here: that rule, and the one by which text is known not to compile. A plain candidate is a function with the
 job's own signature and functions that it calls. None of them can run anything before `main`, name another candidate,
-or unbalance the text around it. Not here: what a body declares (`declared`), and the lists of words (`names`).
+or unbalance the text around it. Not here: what a body declares (`scopes`), and the lists of words (`names`).
 The rule errs on the side of "not plain": such code is compiled alone, which is slower and never wrong.
 """
 
@@ -20,7 +20,6 @@ from cpp_pipeline.sandbox.declared import (
     parameter_names,
     partners,
     qualified,
-    scopes,
     shape,
     skip_references,
     text_at,
@@ -41,9 +40,11 @@ from cpp_pipeline.sandbox.names import (
     TYPES,
 )
 from cpp_pipeline.sandbox.prelude import read_prelude
+from cpp_pipeline.sandbox.scopes import scopes
 
 _DIGRAPHS = ("<%", "%>", "<:", ":>", "%:", "??")
 _MAX_CHARS = 20_000
+_TAKEN = STD_NAMES | KEYWORDS | BARE
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,11 @@ def obstacle(code: str, signature: str, name: str, preamble: str = "") -> str:
 
     The functions of a plain `preamble` may be called; without it they are unknown names.
     """
+    if len(code) > _MAX_CHARS:
+        return "its text is too long"
     found, head = tokens(code), tokens(signature.strip().rstrip("{;"))
-    if found is None or not head or len(code) > _MAX_CHARS:
-        return "its text is too long or cannot be read with certainty"
+    if found is None or not head:
+        return "its text cannot be read with certainty"
     functions = _functions(found)
     if functions is None:
         return "it does not consist of functions"
@@ -161,8 +164,7 @@ def _helper_name(head: Sequence[Token]) -> str:
     name = text_at(head, end)
     if end == 0 or parameter_names(head, end + 1) is None or _forbidden_head(head):
         return ""
-    taken = name in STD_NAMES | KEYWORDS | BARE or name.startswith(("_", "judge")) or name.isupper()
-    return "" if taken or not name.isidentifier() else name
+    return "" if name in _TAKEN or name.isupper() or not name.isidentifier() else name
 
 
 def _obstacle_in(function: _Function, own: str, functions: frozenset[str]) -> str:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
-from cpp_pipeline.sandbox.client import SandboxClient, SandboxUnavailable
+from cpp_pipeline.sandbox.client import Options, SandboxClient, SandboxUnavailable
 from cpp_pipeline.sandbox.metrics import Metrics
 from cpp_pipeline.sandbox.types import CMakeJob, CMakeResult, Finding, Job, Result
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class RemoteJudge:
-    """Has all work done by the controller at `url`; errors stay errors.
+    """Has all work done by the controller at `url`; errors stay errors. Further arguments are the client's.
 
     Raises
     ------
@@ -29,10 +29,10 @@ class RemoteJudge:
         The controller cannot be reached, refuses, or judges nothing itself; the message says why.
     """
 
-    def __init__(self, url: str, token: str | None = None) -> None:
+    def __init__(self, url: str, token: str | None = None, retries: int = 3, **options: Unpack[Options]) -> None:
         self.metrics = Metrics()
         self.url = url
-        self._client = SandboxClient(url, token)
+        self._client = SandboxClient(url, token, retries, **options)
         try:
             found = self._client.capabilities()
             if found.get("reason"):
@@ -50,19 +50,22 @@ class RemoteJudge:
         self._client.close()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def batch(self, jobs: Sequence[Job], deadline: float | None = None) -> Iterator[Result]:
-        """Exactly one result a job, see `judge.Judging`; jobs without an answer get the error `worker_lost`."""
-        if deadline is not None and time.monotonic() > deadline:
-            yield from self._failed(jobs, "queue_timeout: the deadline passed before the job was sent on")
-            return
+    def batch(self, jobs: Sequence[Job], deadline: float | None = None) -> Generator[Result, None, None]:
+        """Exactly one result a job, see `judge.Judging`; jobs without an answer get the error `worker_lost`.
+
+        After the deadline no further job is sent; what was sent by then is judged.
+        """
         answered: Counter[str] = Counter()
+        trouble = "queue_timeout: the deadline passed before the job was sent on"
         try:
-            with closing(self._client.stream(jobs)) as results:  # type: ignore[type-var]
+            with closing(self._client.stream(_until(deadline, jobs))) as results:  # type: ignore[type-var]
                 for result in results:
                     answered[result.id] += 1
                     yield self._counted(result)
         except SandboxUnavailable as error:
-            yield from self._failed(_without(jobs, answered), f"worker_lost: {error}")
+            trouble = f"worker_lost: {error}"
+        for job in _without(jobs, answered):
+            yield self._counted(Result(job.id, None, None, None, len(job.test_cases), error=trouble))
 
     def cmake(self, job: CMakeJob) -> Future[CMakeResult]:
         """Judge a CMakeLists.txt there."""
@@ -86,10 +89,6 @@ class RemoteJudge:
         except SandboxUnavailable as error:
             raise ConnectionError(str(error)) from error
 
-    def _failed(self, jobs: Sequence[Job], error: str) -> Iterator[Result]:
-        for job in jobs:
-            yield self._counted(Result(job.id, None, None, None, len(job.test_cases), error=error))
-
     def _counted(self, result: Result) -> Result:
         if result.error is not None:
             self.metrics.add("sandbox_errors_total", kind=result.error.split(":")[0])
@@ -98,6 +97,13 @@ class RemoteJudge:
         spent = float(result.compile.get("cpu_ms") or 0) + float(result.run.get("cpu_ms") or 0)
         self._seconds_per_job += _WEIGHT * (spent / 1000 - self._seconds_per_job)
         return result
+
+
+def _until(deadline: float | None, jobs: Sequence[Job]) -> Iterator[Job]:
+    for job in jobs:
+        if deadline is not None and time.monotonic() > deadline:
+            return
+        yield job
 
 
 def _without(jobs: Sequence[Job], answered: Counter[str]) -> list[Job]:

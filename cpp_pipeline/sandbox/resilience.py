@@ -104,8 +104,10 @@ class Health:
                 self._probing = False
 
     def answered(self, status: int) -> None:
-        """The controller answered; below 500 that closes the breaker."""
-        self.met, self._away_since = True, None
+        """Something answered; below 500 that closes the breaker. 502 is a gateway that looks for the controller."""
+        self.met = True
+        if status != 502:
+            self._away_since = None
         if status < 500:
             self._failures, self._probing = 0, False
 

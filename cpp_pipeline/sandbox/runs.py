@@ -25,7 +25,7 @@ _END_CALL_FAILED, _END_LATE, _END_LOST = 1, 3, 4
 _SITE = struct.Struct("<7I")
 _TESTS_OUTPUT = 64 << 20
 _HEAD = struct.Struct("<8I")
-_TEXT_KEPT = 4096
+_LOG_KEPT = 1 << 18
 _STRICT_PATIENCE = 4  # as in native/runner.cpp
 
 
@@ -175,7 +175,7 @@ def _cause(result: BoxResult) -> str:
 
 
 def _text(data: bytes) -> str:
-    return data[:_TEXT_KEPT].decode("utf-8", "replace")
+    return data[:_LOG_KEPT].decode("utf-8", "replace")
 
 
 def parse_sites(data: bytes, entries: int, sites: int) -> Ran:

@@ -81,7 +81,7 @@ def _findings(lines: list[str]) -> Iterator[str]:
 
 
 def _kind(text: str) -> str:
-    return "allocation too big" if text.startswith("requested allocation size") else text.split(" on ")[0]
+    return "allocation too big" if text.startswith("requested allocation size") else text.partition(" on ")[0]
 
 
 def _place(lines: list[str]) -> str:

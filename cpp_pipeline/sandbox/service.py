@@ -13,19 +13,18 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from cpp_pipeline.sandbox.admission import Admission, QueueFull, Ticket
 from cpp_pipeline.sandbox.isolation import IsolationError
+from cpp_pipeline.sandbox.judge import Judging
 from cpp_pipeline.sandbox.metrics import Metrics
 from cpp_pipeline.sandbox.replays import Answer, KeyReused, Replays
 from cpp_pipeline.sandbox.tokens import Tokens
 from cpp_pipeline.sandbox.types import Job, Result
 from cpp_pipeline.sandbox.web import Refused
-
-if TYPE_CHECKING:
-    from cpp_pipeline.sandbox.judge import Judging
 
 logger = logging.getLogger(__name__)
 QUEUE_SECONDS = 600.0
@@ -201,8 +200,7 @@ class Service:
         self.metrics.set("sandbox_inflight", len(self._runs) + self._others)
 
     def _judge(self, judge: Judging, run: _Run) -> None:
-        results = judge.batch(run.jobs, run.deadline)
-        try:
+        with closing(judge.batch(run.jobs, run.deadline)) as results:
             for result in results:
                 if not run.answered:
                     self.metrics.observe("sandbox_queue_wait_seconds", time.monotonic() - run.arrived)
@@ -210,9 +208,6 @@ class Service:
                 run.ticket.done()
                 if not self._put(run, result):
                     return
-        finally:
-            if isinstance(results, Iterator) and hasattr(results, "close"):
-                results.close()
 
     def _put(self, run: _Run, result: Result) -> bool:
         run.passing |= (result.error or "").split(":")[0] in PASSING

@@ -10,6 +10,7 @@ import functools
 import os
 import re
 import shutil
+import signal
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,15 +24,18 @@ from cpp_pipeline.sandbox.types import Caps
 __all__ = ["NATIVE", "Build", "Compiled", "Toolchain", "ToolchainError"]
 _SCRIPT = '"$@" ; rc=$? ; times >&1 ; exit $rc'
 _OVER_LIMIT = re.compile(
-    r"terminated program|out of memory|virtual memory exhausted|File size limit|No space left|constexpr-.*-limit"
+    r"terminated program|out of memory|virtual memory exhausted|File size limit|No space left"
+    r"|constexpr-.*-limit|hit maximum step limit"
 )
+# clang's parts run in one process, whose signals no driver puts in words
+_OVER_CODES = (128 + signal.SIGXCPU, 128 + signal.SIGXFSZ)
 _KILLED = re.compile(
     r"^[^\n]{,40}: (?:fatal )?error: (?:Killed signal terminated|unable to execute command: Killed)", re.M
 )
 _ASKS_FOR_ALL = re.compile(r"#\s*include\s*<bits/stdc\+\+\.h>")
-_WANTS_WIDE = re.compile(r"#\s*include\s*<(?:bits/stdc\+\+\.h|iostream)>")
-# words that need the headers which <bits/stdc++.h> has, and which nearly nobody uses
-_HEAVY = re.compile(r"chrono|regex|random|mt19937|_distribution|ranges|views|stream|thread|mutex|async|atomic|complex")
+_WANTS_WIDE = re.compile(r"#\s*include\s*<(?:bits/stdc\+\+\.h|iostream|sstream|fstream|iomanip)>")
+# words that need the headers which <bits/stdc++.h> has, and the shim for it has not
+_HEAVY = re.compile(r"chrono|regex|random|mt19937|_distribution|ranges|views|thread|mutex|async|atomic|complex")
 _CLASH = re.compile(r"error: [^\n]*(?:ambigu|redefin|redecl|conflict|different kind|different type)")
 _QUOTED = re.compile(r"(?<=[‘'])(?:std::)?(\w+)")
 _ERROR_LINE = re.compile(r"^[^\n]*error: [^\n]*$", re.MULTILINE)
@@ -197,7 +201,8 @@ class Toolchain:
             stderr = result.stderr.decode("utf-8", "replace")
             if result.out_of_memory or not _KILLED.search(stderr):
                 break  # else once more: the machine may have done it, and the candidate's text may say so
-        over = result.timed_out or result.flooded or result.out_of_memory or bool(_OVER_LIMIT.search(stderr))
+        early = result.timed_out or result.flooded or result.out_of_memory
+        over = early or result.exit_code in _OVER_CODES or bool(_OVER_LIMIT.search(stderr))
         status = "limit" if over else "ok" if result.exit_code == 0 and _is_program(unit.out) else "error"
         return replace(before, status=status, stderr=stderr, cpu_seconds=spent)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from fastapi import FastAPI
@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from cpp_pipeline.sandbox.metrics import Metrics
 from cpp_pipeline.sandbox.replays import Abandoned, Answer
 
 logger = logging.getLogger(__name__)
@@ -70,12 +71,15 @@ def _too_large(found: str, cap: int) -> Refused:
     return Refused(413, "too_large", f"the body has {found}, at most {cap} are read; send fewer jobs or shorter code")
 
 
+async def beside(data: bytes, work: Callable[[], T]) -> T:
+    """What `work` gives, done in a thread where `data` is so large that the event loop would stand still."""
+    return work() if len(data) <= _INLINE_BYTES else await asyncio.to_thread(work)
+
+
 async def parse(model: type[Model], data: bytes) -> Model:
-    """The body as a model; refuses with 422, naming the fields. A large one is read beside the event loop."""
+    """The body as a model; refuses with 422, naming the fields."""
     try:
-        if len(data) <= _INLINE_BYTES:
-            return model.model_validate_json(data)
-        return await asyncio.to_thread(model.model_validate_json, data)
+        return await beside(data, lambda: model.model_validate_json(data))
     except ValidationError as error:
         raise Refused(422, "invalid_request", explained(error)) from error
 
@@ -168,15 +172,19 @@ class _Refusal(JSONResponse):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def refusal(request: Request, refused: Refused) -> Response:
-    """The response to a refused request."""
+def _refusal(request: Request, refused: Refused) -> Response:
     length = request.headers.get("content-length", "0" if request.method == "GET" else "")
     small = length.isdecimal() and int(length) <= REQUEST_CAP and "transfer-encoding" not in request.headers
     return _Refusal(refused, linger=not small and not getattr(request.state, "body_read", False))
 
 
-def install_error_bodies(app: FastAPI) -> None:
-    """Give every failure of the application the same error body."""
+def install_error_bodies(app: FastAPI, metrics: Metrics) -> None:
+    """Give every failure of the application the same error body, and count refused work."""
+
+    def refusal(request: Request, refused: Refused) -> Response:
+        if request.method == "POST":
+            metrics.add("sandbox_rejected_total", kind=refused.kind)
+        return _refusal(request, refused)
 
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, Refused)

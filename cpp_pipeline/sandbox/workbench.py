@@ -17,6 +17,7 @@ from pathlib import Path
 
 from cpp_pipeline.sandbox import instructions, sanitizer
 from cpp_pipeline.sandbox.cases import Outcome, RpcCase, Tools, prepare
+from cpp_pipeline.sandbox.glue import codecs
 from cpp_pipeline.sandbox.harness import harness_unit
 from cpp_pipeline.sandbox.isolation import IsolationError, Limits
 from cpp_pipeline.sandbox.lexer import key
@@ -32,6 +33,7 @@ ROUNDS = 5
 _RUNS = 2
 _STDERR_KEPT = 4096
 _RECORDS_BYTES, _RUN_CPU_SECONDS = 16 << 20, 120
+_SANITIZED_SLOWDOWN, _REPORT_SECONDS = 3.0, 2.0
 _LABEL = re.compile(r"\bc(\d+)(?=:\d+:)")
 _SCOPE = re.compile(r"\bc\d+::")
 
@@ -65,7 +67,7 @@ class Workbench:
                 return _unusable_tests(case, trouble)
             compiled = self._compile([case], folder)
             if compiled.status != "ok":
-                return self._rejected(compiled, compiled.stderr)
+                return self._rejected(case, compiled, compiled.stderr)
             ran = self._run_surely(case, folder, tests)
             outcome = _described(assess(case, only(ran), ran.cause), compiled, ran, 1)
             if case.job.count_instructions:
@@ -129,7 +131,7 @@ class Workbench:
             if not guilty:
                 break
             for at in guilty:
-                outcomes[left[at]] = self._rejected(compiled, _lines_of(compiled.stderr, at), len(left))
+                outcomes[left[at]] = self._rejected(cases[left[at]], compiled, _lines_of(compiled.stderr, at), len(left))
             left = [i for at, i in enumerate(left) if at not in guilty]
         if len(left) == 1:
             outcomes[left[0]] = self.alone(cases[left[0]])
@@ -194,21 +196,23 @@ class Workbench:
         sets = [] if tests else list(dict.fromkeys(c.calls for c in cases))
         numbers = {calls: i for i, calls in enumerate(sets)}
         job, caps = cases[0].job, cases[0].job.caps
-        slower = instructions.SLOWDOWN if count else 1
+        slower, start = _slower(job, count)
         plan = Plan(
             sets,
             [0 if tests else numbers[c.calls] for c in cases],
-            slower * max(c.call_seconds for c in cases),
-            slower * job.timeout,
+            slower * max(c.call_seconds for c in cases) + start,
+            slower * job.timeout + start,
             strict=all(c.plain for c in cases),
             text_bytes=caps.output_kb << 10,
             live=tests is not None,
         )
-        program = Program(folder / "program", _limits(caps, job))
+        program = Program(folder / "program", _limits(caps))
         if job.sanitize:
-            program = replace(program, environment=sanitizer.environment(caps), proc=True)
+            limits = sanitizer.limits(program.limits, caps)
+            program = replace(program, limits=limits, environment=sanitizer.environment(caps), proc=True)
         if count:
-            program = replace(program, command=instructions.command(program.command), proc=True)
+            limits = instructions.limits(program.limits, caps)
+            program = replace(program, limits=limits, command=instructions.command(program.command), proc=True)
         boxes = self.tools.boxes
         if tests is None:
             ran = run_program(boxes, program, plan)
@@ -222,16 +226,26 @@ class Workbench:
             self.metrics.add("sandbox_kills_total", reason=ran.cause)
         return ran
 
-    def _count(self, case: RpcCase, folder: Path, tests: Path | None) -> dict[str, int | None]:
-        """Instructions of all calls; None where the candidate does not come to its end under callgrind."""
+    def _count(self, case: RpcCase, folder: Path, tests: Path | None) -> dict[str, int | str | None]:
+        """Instructions of all calls; a reason where they cannot be counted."""
+        if instructions.missing():
+            return instructions.result(None)
         ran = self._run([case], folder, tests, count=True)
-        return {"instructions": instructions.parse(ran.stderr) if ran.complete else None}
+        return instructions.result(instructions.parse(ran.stderr) if ran.complete else None)
 
-    def _rejected(self, compiled: Compiled, stderr: str, together: int = 1) -> Outcome:
+    def _preamble_trouble(self, case: RpcCase) -> str:
+        """What is wrong with a job's preamble by itself; what a candidate's messages say of it proves nothing."""
+        with self._folder() as folder:
+            text = f"{unit([], case.job.preamble)}{codecs(case.prototype)}"
+            compiled = self.tools.toolchain.compile(text, case.build, folder, caps=case.job.caps)
+        self._count_compile(compiled, "preamble")
+        return compiled.stderr[:400] if compiled.status == "error" else ""
+
+    def _rejected(self, case: RpcCase, compiled: Compiled, stderr: str, together: int = 1) -> Outcome:
         """CE or CLE; an error when the fault lies in the job's preamble."""
         text = _readable(stderr)
-        if compiled.status == "error" and only_preamble(compiled.stderr):
-            return Outcome(None, error=f"harness_compile_failed: the preamble does not compile: {text[:400]}")
+        if compiled.status == "error" and only_preamble(compiled.stderr) and (why := self._preamble_trouble(case)):
+            return Outcome(None, error=f"harness_compile_failed: the preamble does not compile: {why}")
         verdict = "CLE" if compiled.status == "limit" else "CE"
         return _described(Outcome(verdict, False, stderr=text), compiled, Ran(), together)
 
@@ -244,14 +258,21 @@ def _unusable_tests(case: RpcCase, trouble: str) -> Outcome:
     return Outcome("CE", False, stderr=text[:_STDERR_KEPT])
 
 
-def _limits(caps: Caps, job: Job) -> Limits:
+def _slower(job: Job, count: bool) -> tuple[float, float]:
+    """How many times the limits of time are stretched, and what is added to them."""
+    if count:
+        return instructions.SLOWDOWN, instructions.START_SECONDS
+    # a report of ASan takes its time too, and a call that was ended while it wrote one would be a TLE
+    return (_SANITIZED_SLOWDOWN, _REPORT_SECONDS) if job.sanitize else (1.0, 0.0)
+
+
+def _limits(caps: Caps) -> Limits:
     return Limits(
         cpu_seconds=_RUN_CPU_SECONDS,
         memory_bytes=caps.memory_mb << 20,
         processes=caps.processes,
         file_bytes=caps.file_mb << 20,
         output_bytes=_RECORDS_BYTES,
-        address_space=not job.sanitize and not job.count_instructions,
     )
 
 

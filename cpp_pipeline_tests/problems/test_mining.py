@@ -103,7 +103,7 @@ class _Harnessless:
     def batch_verify(self, jobs: Sequence[Job]) -> list[Result]:
         error = "harness_compile_failed: the preamble does not compile: no such header"
         return [
-            Result(j.id, None, None, None, len(j.tests), error=error) if j.id.startswith(self._pair_id) else r
+            Result(j.id, None, None, None, len(j.test_cases), error=error) if j.id.startswith(self._pair_id) else r
             for j, r in zip(jobs, self._client.batch_verify(jobs), strict=True)
         ]
 

@@ -75,7 +75,7 @@ class _BrokenClient:
     """Answers every job with trouble of its own, as a controller that lost its sandbox does."""
 
     def batch_verify(self, jobs: list[Job]) -> list[Result]:
-        return [Result(j.id, None, None, None, len(j.tests), error="no box") for j in jobs]
+        return [Result(j.id, None, None, None, len(j.test_cases), error="no box") for j in jobs]
 
 
 def test_trouble_of_the_sandbox_is_no_verdict(rows: list[dict[str, Any]], tmp_path: Path) -> None:

@@ -118,6 +118,16 @@ def test_waiting_ends_with_the_queue_timeout(status: int, alive: bool) -> None:
     assert (caught.value.final, caught.value.alive, len(seen)) == (False, alive, 1)
 
 
+def test_a_gateway_without_its_controller_is_waited_for_as_long_as_an_outage() -> None:
+    with (
+        scripted(lambda _: Reply(502)) as (url, seen),
+        SandboxClient(url, outage_seconds=0.1, retries=1) as client,
+        pytest.raises(SandboxUnavailable, match="502.*sandbox serve"),
+    ):
+        client.verify(_job("a"))
+    assert 2 <= len(seen) <= 3
+
+
 def test_a_controller_that_never_answered_is_given_up_after_the_retries() -> None:
     with SandboxClient("http://127.0.0.1:9", retries=1) as client:
         for call in (lambda: client.verify(_job("a")), lambda: client.batch_verify([_job("a")]), client.capabilities):
@@ -216,16 +226,18 @@ def test_one_call_alone_tries_a_controller_that_failed() -> None:
 
 
 def test_the_chunks_of_a_batch_are_one_call_for_the_breaker() -> None:
-    def answer(asked: Asked) -> Reply:
-        return Reply(500) if len(seen) <= 2 else passed(asked)
-
+    working = threading.Event()
     jobs = [_job(str(n), str(n)) for n in range(12)]
-    options = {"breaker_failures": 2, "breaker_seconds": 0.0, "chunk_jobs": 1, "concurrency": 1}
-    with scripted(answer) as (url, seen), SandboxClient(url, **options) as client:  # type: ignore[arg-type]
+    options = {"breaker_failures": 2, "breaker_seconds": 0.0, "chunk_jobs": 1, "concurrency": 4}
+    with (
+        scripted(lambda asked: passed(asked) if working.is_set() else Reply(500)) as (url, _),
+        SandboxClient(url, **options) as client,  # type: ignore[arg-type]
+    ):
         for _ in range(2):
             with pytest.raises(SandboxUnavailable, match="HTTP 500"):
                 client.batch_verify(jobs)
-        assert len(seen) == 2
+        working.set()
+        # the probe is the whole batch, and not its first chunk alone
         assert [r.verdict for r in client.batch_verify(jobs)] == ["AC"] * 12
 
 

@@ -266,7 +266,10 @@ def test_a_plain_body_names_no_other_candidate(body: str) -> None:
             assert text != "::" or texts[at - 1] in ("std", "string", ">")
 
 
-@pytest.mark.parametrize("piece", ["vector<", "int a(", "int a,", "std::", "const ", "auto [a,", "map<int,"])
+@pytest.mark.parametrize(
+    "piece",
+    ["vector<", "int a(", "int a,", "std::", "const ", "auto [a,", "map<int,", "function<int(", "for(;;)", "if(a)"],
+)
 def test_declarations_are_found_in_linear_time(piece: str) -> None:
     started = time.process_time()
     is_plain(f"{HEAD} {{ {piece * (19_000 // len(piece))} }}", HEAD, "solve")

@@ -14,58 +14,45 @@ from cpp_pipeline.sandbox.plain import is_plain, plain_preamble, unbalanced
 from cpp_pipeline.sandbox.types import STANDARDS
 
 HEAD = "int solve(const std::vector<int>& v)"
-SCOPES = [
-    *("{", "{", "}", "}", "(", ")", ";", "int reach = 1;", "reach(2);", "return reach(3);", "else", "auto g = "),
-    *("for (int reach = 0; reach < 2; ++reach)", "if (int reach = 3)", "[](int reach) { return reach; };", "[&] {"),
-    *("auto [reach, b] = v;", "int a = 1, reach = 2;", "while (n)", "for (int k : v)", "do", "int n = 0;", "reach;"),
-    *("switch (int reach = n)", "case 1:", "try {", "catch (int reach)", "auto reach = [&](int n) { return n; };"),
-    *("tuple<int, Reach, int>", "int x = 1", ", Reach", "Reach y;", "(int a, Reach, int b)", "int reach(", "<", ">"),
+LEAVES = [
+    "int reach = 1;",
+    "int a = 1, reach = 2;",
+    "auto [reach, b] = v;",
+    "n += reach ? 1 : 2;",
+    "int c = reach ? 1 : 2;",
 ]
-TEXTS = [
+FORMS = [
+    *("{{ {0} }}", "{{ {0} {1} }}", "{{ {0} {1} n++; }}", "for (int reach = 0; n < 2; ++n) {0}", "while (n < 2) {0}"),
     *(
-        "{",
-        "}",
-        "(",
-        ")",
-        "[",
-        "]",
-        ";",
-        "/*",
-        "*/",
-        "/* a */",
-        "//",
-        "// a\n",
-        '"',
-        "'",
-        '"}"',
-        "'{'",
-        "\n",
-        "\\",
-        "#",
-    ),
-    *("int x = 1;", "return 0;", "v", "x", "if (x)", "else", "pthread_cleanup_push(v, 0);", "pthread_cleanup_pop(0);"),
-    *(
-        "int pthread_cleanup_push = 1;",
-        "v.pthread_cleanup_pop(0);",
-        "<%",
-        "%>",
-        "%:",
-        "#define x {\n",
-        'R"(',
-        ')"',
-        "??/",
+        "for (int k = 0, reach = 1; k < n; ++k) {0}",
+        "if (n) {0} else {1}",
+        "if (int reach = n) {0}",
+        "do {0} while (n < 0);",
     ),
     *(
-        "namespace c1 {",
-        "assert",
-        "CPU_ZERO(x)",
-        "int assert = 1;",
-        "auto f = [&](int a) {",
-        "};",
-        "try {",
-        "catch (...) {",
+        "if (int reach = n) {0} else {1}",
+        "switch (int reach = n) {{ default: {0} }}",
+        "try {{ {0} }} catch (int reach) {{ {1} }}",
     ),
+    *("auto f = [&](int reach) {{ {0} }};", "auto f = [&](int) -> int {{ {0} return 1; }};", "for (int reach : w) {0}"),
 ]
+STATEMENTS = st.recursive(
+    st.sampled_from(LEAVES),
+    lambda inner: st.builds(lambda form, one, two: form.format(one, two), st.sampled_from(FORMS), inner, inner),
+    max_leaves=6,
+)
+GOOD = [
+    *("int x = 1;", "return 0;", "v++;", "if (v) return 1; else v--;", "{ v++; }", "/* a */", "// a\n", "\n", "(v);"),
+    *("auto f = [&](int a) { return a; };", "try { v++; } catch (...) { v--; }", "int pthread_cleanup_push = 1;"),
+    *("int assert = 1;", "nothing;", "v.wrong();", "int v = 1;"),
+]
+BAD = [
+    *("(", ")", "[", "]", ";", "/*", "*/", "//", '"', "'", '"}"', "'{'", "\\", "#", "%:", "#define x {\n", "<%", "%>"),
+    *("??/", 'R"(', ')"', "namespace c1 {", "assert(v)", "CPU_ZERO(x)", "pthread_cleanup_push(v, 0);", "{", "}"),
+    *("v.pthread_cleanup_pop(0);", "pthread_cleanup_pop(0);"),
+]
+TEXTS = st.one_of(*[st.sampled_from(GOOD)] * 4, st.sampled_from(BAD))
+OUTER = st.one_of(st.sampled_from(["", "// end", "/* end */ \n", "}"]), TEXTS)
 
 
 def _gcc(source: str, *flags: str) -> subprocess.CompletedProcess[str]:
@@ -110,20 +97,17 @@ def test_words_that_the_rule_knows_exist() -> None:
     assert not STD_NAMES & MACROS
 
 
-@given(st.lists(st.sampled_from(SCOPES), min_size=3, max_size=12).map(" ".join))
-@settings(max_examples=400, deadline=None)
+@given(st.lists(STATEMENTS, min_size=1, max_size=4).map(" ".join))
+@settings(max_examples=300, deadline=None)
 def test_a_plain_body_reaches_no_name_from_outside(body: str) -> None:
-    code = f"int solve(int n) {{ {body} }}"
-    if is_plain(code, "int solve(int n)", "solve"):
-        outside = '[[deprecated("touched")]] int reach(int); struct [[deprecated("touched")]] Reach {};\n'
-        run = _gcc(f"{outside} struct Pair {{ int a, b; }} v; namespace c0 {{ {code} }}")
+    code = f"int solve(int n) {{ {body} return n; }}"
+    if is_plain(code, "int solve(int n)", "solve", "int v(int n) { return n; } int w(int n) { return n; }"):
+        outside = '[[deprecated("touched")]] int reach(int); struct { int a, b; } v; int w[2];\n'
+        run = _gcc(f"{outside} namespace c0 {{ {code} }}")
         assert run.returncode != 0 or "touched" not in run.stderr
 
 
-@given(
-    st.lists(st.sampled_from(TEXTS), max_size=10).map(" ".join),
-    st.lists(st.sampled_from(TEXTS), max_size=4).map(" ".join),
-)
+@given(st.lists(TEXTS, max_size=6).map(" ".join), OUTER)
 @settings(max_examples=400, deadline=None)
 def test_what_is_wrong_in_a_plain_text_is_wrong_in_it_alone(inner: str, outer: str) -> None:
     head = "int solve(int v)"

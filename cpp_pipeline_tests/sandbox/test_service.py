@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -23,10 +25,10 @@ from cpp_pipeline.sandbox.controller import create_app
 from cpp_pipeline.sandbox.isolation import Box, IsolationError, Limits
 from cpp_pipeline.sandbox.isolation.bubblewrap import Bubblewrap
 from cpp_pipeline.sandbox.isolation.seccomp import denylist
-from cpp_pipeline.sandbox.local import local_controller
 from cpp_pipeline.sandbox.startup import start_service
 from cpp_pipeline.sandbox.types import Job, reward
 from cpp_pipeline.sandbox.workspace import Workspace
+from cpp_pipeline_tests.sandbox.stand_in import until
 
 HEAD = "int solve(int a)"
 JOB = Job("j", f"{HEAD} {{ return a; }}", HEAD, [{"args": [1], "expected": 1}])
@@ -190,6 +192,70 @@ def test_controller_leaves_nothing_behind_and_dies_with_its_parent() -> None:
     assert made
     # other controllers of this machine may have come and gone meanwhile, but none of these may stay for good
     assert not [p for p in made if p.exists()]
+
+
+@contextmanager
+def controller(*arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A controller as users start it, and its address."""
+    argv = [sys.executable, "-m", "cpp_pipeline.sandbox", "serve", "--port", "0", "--cache", "none", *arguments]
+    folder = Path(cpp_pipeline.__path__[0]).parent
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=folder)
+    assert process.stdout is not None
+    try:
+        yield process, process.stdout.readline().decode().strip().removeprefix("listening ")
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def spinning(count: int) -> dict[str, object]:
+    code = "volatile long x = 0; while (x >= 0) x = x / 2; return 0;"
+    jobs = [{**BODY, "id": str(i), "code": f"{HEAD} {{ {code} }} int n{i};", "timeout": 2} for i in range(count)]
+    return {"jobs": [{**job, "caps": {"call_seconds": 2}} for job in jobs]}
+
+
+def test_work_under_way_is_finished_when_the_controller_is_told_to_stop() -> None:
+    with (
+        controller("--drain-seconds", "60") as (process, url),
+        httpx.stream("POST", f"{url}/execute/batch", json=spinning(2), timeout=60, trust_env=False) as response,
+    ):
+        process.send_signal(signal.SIGTERM)
+        until(lambda: httpx.get(f"{url}/readyz", trust_env=False).status_code == 503)
+        refused = httpx.post(f"{url}/execute", json=BODY, trust_env=False)
+        assert refused.json()["error"] == {
+            "kind": "draining",
+            "message": "this controller is stopping; send the request again",
+            "retryable": True,
+        }
+        assert [json.loads(line)["verdict"] for line in response.iter_lines()] == ["TLE"] * 2
+        assert process.wait(30) == 0
+
+
+def test_work_that_is_not_finished_in_time_is_an_error_and_no_verdict() -> None:
+    with (
+        controller("--drain-seconds", "0") as (process, url),
+        httpx.stream("POST", f"{url}/execute/batch", json=spinning(20), timeout=60, trust_env=False) as response,
+    ):
+        process.send_signal(signal.SIGTERM)
+        results = [json.loads(line) for line in response.iter_lines()]
+        assert sorted(int(r["id"]) for r in results) == list(range(20))
+        lost = [r for r in results if r["verdict"] is None]
+        assert lost
+        assert all(r["error"].startswith("worker_lost") for r in lost)
+        assert process.wait(30) == 0
+
+
+def test_idle_controller_stops_without_waiting_and_takes_a_token_from_a_file(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("secret\n")
+    with controller("--drain-seconds", "1000", "--token-file", str(token), "--host", "0.0.0.0") as (process, url):
+        url = url.replace("0.0.0.0", "127.0.0.1")
+        assert httpx.get(f"{url}/metrics", trust_env=False).status_code == 401
+        headers = {"Authorization": "Bearer secret"}
+        assert httpx.post(f"{url}/execute", json=BODY, headers=headers, trust_env=False).json()["verdict"] == "AC"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
 
 
 def test_folder_of_a_killed_judge_is_removed_by_the_next_and_a_live_one_is_kept() -> None:

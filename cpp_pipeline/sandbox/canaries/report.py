@@ -60,8 +60,8 @@ def _wanted(row: Row) -> str:
 
 
 def _trouble(row: Row) -> str:
-    got = f"{row['verdict'] or 'error'} {_passed(row)}"
-    return f"WRONG {row['canary_id']}: {got}, expected {_wanted(row)}: {' '.join(row['detail'].split())}"
+    got = "an error" if row["tests_passed"] is None else " ".join(filter(None, (row["verdict"], _passed(row))))
+    return f"WRONG {row['canary_id']}: {got}, not {_wanted(row)}: {' '.join(row['detail'].split())}".rstrip(": ")
 
 
 def summary(rows: Sequence[Row]) -> list[str]:

@@ -10,10 +10,10 @@ import shutil
 from pathlib import Path
 
 from cpp_pipeline.sandbox.isolation.box import Box, BoxResult, IsolationError, Level
-from cpp_pipeline.sandbox.isolation.process import ENVIRONMENT, NOBODY, Order, Processes, limit_options
+from cpp_pipeline.sandbox.isolation.launcher import ENVIRONMENT, NOBODY, ROOT_LINKS, limit_options
+from cpp_pipeline.sandbox.isolation.process import Order, Processes
 from cpp_pipeline.sandbox.isolation.seccomp import write_filter
 
-ROOT_LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _OVERHEAD = (8 << 20, 4)  # bubblewrap itself and the init of the box
 
 

@@ -1,8 +1,9 @@
 """Control groups: memory and processes of a whole box, where the machine lets us make groups.
 
-Belongs here: finding a writable hierarchy (v2, else v1), groups of boxes, what they counted. Never required: without
-them memory is bounded for each process only. A group serves one box at a time and is kept for the next box of the same
-limits, because a group that is removed lives on in the kernel as long as a page of a file is charged to it.
+Belongs here: groups of boxes and what they counted. Not here: where a machine lets us make some (`hierarchies`).
+Never required: without them memory is bounded for each process only. A group serves one box at a time and is kept for
+the next box of the same limits, because a group that is removed lives on in the kernel as long as a page of a file is
+charged to it.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ import logging
 import os
 import re
 import signal
-import subprocess
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,8 @@ from pathlib import Path
 logger = logging.getLogger(__name__)
 _IDLE = 16
 _PATIENCE_SECONDS = 2.0
-_NAME = re.compile(r"cpp-pipeline-(\d+)-(\d+)-\d+")
+_NUMBERS = itertools.count()
+_NAME = re.compile(r"cpp-pipeline-(\d+)-(\d+)-(\d+)-\d+")
 _OOM_KILL = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
 _LIMITS = {
     # the second file counts memory and swap together (v1) or swap alone (v2), and is not there without swap accounting
@@ -42,13 +44,14 @@ class Group:
     """
 
     def __init__(self, folders: Sequence[Path], version: str, memory_bytes: int, processes: int) -> None:
-        self.folders = list(folders)
+        self.folders: list[Path] = []
         self.descriptors: list[int] = []
         """To write "0" to, by a process that joins."""
         limit, swap, self._counter = _LIMITS[version]
         try:
             for folder in folders:
                 folder.mkdir()
+                self.folders.append(folder)
             _write(folders[0] / limit, memory_bytes)
             if (folders[0] / swap).exists():
                 _write(folders[0] / swap, memory_bytes if version == "v1" else 0)
@@ -127,11 +130,11 @@ class Groups:
     def __init__(self, parents: Sequence[Path] = (), version: str = "") -> None:
         self.version = version
         self._parents = parents
-        self._owner = f"cpp-pipeline-{os.getpid()}-{_started(os.getpid())}"
-        self._numbers = itertools.count()
+        self._owner = f"cpp-pipeline-{_namespace()}-{os.getpid()}-{_started(os.getpid())}"
         self._lock = threading.Lock()
         self._idle: list[tuple[tuple[int, int], Group]] = []
         self._most_idle = _IDLE
+        weakref.finalize(self, _remove_all, self._idle, os.getpid())  # also for a backend that nobody closed
 
     @contextlib.contextmanager
     def lease(self, memory_bytes: int, processes: int) -> Iterator[Group | _NoGroup]:
@@ -160,7 +163,7 @@ class Groups:
                 if found == limits:
                     del self._idle[at]
                     return group
-        name = f"{self._owner}-{next(self._numbers)}"
+        name = f"{self._owner}-{next(_NUMBERS)}"
         return Group([parent / name for parent in self._parents], self.version, *limits)
 
     def _give_back(self, limits: tuple[int, int], group: Group) -> None:
@@ -173,19 +176,32 @@ class Groups:
     def close(self) -> None:
         """Remove every group, one that a box uses as soon as it does not."""
         with self._lock:
-            idle, self._idle = self._idle, []
             self._most_idle = 0
-        for _, group in idle:
-            group.remove()
+        _remove_all(self._idle, os.getpid())
 
     def sweep(self) -> None:
-        """Remove empty groups of services that are gone; one with processes in it cannot be removed."""
+        """Remove empty groups of services that are gone, here and beside; those with processes cannot be removed."""
         for parent in self._parents:
-            for folder in parent.glob("cpp-pipeline-*"):
+            for folder in (*parent.glob("cpp-pipeline-*"), *parent.parent.glob("*/cpp-pipeline-*")):
                 match = _NAME.fullmatch(folder.name)
-                if match and _started(int(match[1])) != int(match[2]):
-                    with contextlib.suppress(OSError):
-                        folder.rmdir()
+                if match is None or int(match[1]) != _namespace() or _started(int(match[2])) == int(match[3]):
+                    continue
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+
+
+def _remove_all(idle: list[tuple[tuple[int, int], Group]], owner: int) -> None:
+    while os.getpid() == owner:  # a forked process ends with copies of what is not its own
+        try:
+            _, group = idle.pop()
+        except IndexError:
+            return
+        group.remove()
+
+
+def _namespace() -> int:
+    """Number of the namespace in which process numbers of ours mean something."""
+    return os.stat("/proc/self/ns/pid").st_ino
 
 
 def _started(pid: int) -> int:
@@ -194,60 +210,3 @@ def _started(pid: int) -> int:
         return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19])
     except (FileNotFoundError, ProcessLookupError):
         return 0
-
-
-def open_groups(jail: Path, proc: Path = Path("/proc/self")) -> Groups:
-    """What this machine offers, tried with a process that joins a group.
-
-    Parameters
-    ----------
-    jail : Path
-        The launcher (`native/jail.c`).
-    proc : Path
-        Folder with the files `mountinfo` and `cgroup` of this process.
-    """
-    for parents, version in _hierarchies(proc):
-        groups = Groups(parents, version)
-        groups.sweep()
-        try:
-            with groups.lease(64 << 20, 16) as group:
-                joins = [word for fd in group.descriptors for word in ("-j", str(fd))]
-                order = [str(jail), *joins, "--", "/bin/true"]
-                subprocess.run(order, pass_fds=group.descriptors, check=True, capture_output=True, env={})
-        except (OSError, subprocess.CalledProcessError) as error:
-            logger.info("control groups %s in %s cannot be used: %s", version, parents[0], error)
-            groups.close()
-        else:
-            return groups
-    return Groups()
-
-
-def _hierarchies(proc: Path) -> Iterator[tuple[list[Path], str]]:
-    own = {}
-    for line in (proc / "cgroup").read_text().splitlines():
-        _, controllers, path = line.split(":", 2)
-        own.update(dict.fromkeys(controllers.split(","), path))
-    found: dict[str, Path] = {}
-    for line in (proc / "mountinfo").read_text().splitlines():
-        left, _, right = line.partition(" - ")
-        root, mount = left.split()[3:5]
-        kind, _, options = right.split(" ", 2)
-        names = {"cgroup": options.split(","), "cgroup2": [""]}.get(kind, [])
-        for name in {"memory", "pids", ""}.intersection(names) & own.keys():
-            inside = os.path.relpath(own[name], root)
-            folder = Path(mount, inside)
-            found[name] = folder if not inside.startswith("..") and folder.is_dir() else Path(mount)
-            if name == "":
-                yield from _delegated(folder, Path(mount))
-    if "memory" in found:
-        yield [found[name] for name in ("memory", "pids") if name in found], "v1"
-
-
-def _delegated(own: Path, mount: Path) -> Iterator[tuple[list[Path], str]]:
-    """Our own group or the nearest above it whose children have both controllers."""
-    for folder in (own, *own.parents):
-        with contextlib.suppress(OSError):
-            if {"memory", "pids"} <= set((folder / "cgroup.subtree_control").read_text().split()):
-                yield [folder], "v2"
-        if folder == mount:
-            return

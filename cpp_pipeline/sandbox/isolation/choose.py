@@ -14,8 +14,8 @@ from cpp_pipeline.sandbox.isolation.box import Backend, IsolationError
 from cpp_pipeline.sandbox.isolation.bubblewrap import Bubblewrap
 from cpp_pipeline.sandbox.isolation.gvisor import Gvisor
 from cpp_pipeline.sandbox.isolation.landlock import Landlock
+from cpp_pipeline.sandbox.isolation.launcher import build
 from cpp_pipeline.sandbox.isolation.probes import open_probes
-from cpp_pipeline.sandbox.isolation.process import build
 from cpp_pipeline.sandbox.isolation.unsafe import Unsafe
 
 logger = logging.getLogger(__name__)

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from cpp_pipeline.sandbox.isolation.box import Box, BoxResult, IsolationError, Level
-from cpp_pipeline.sandbox.isolation.bubblewrap import ROOT_LINKS
 from cpp_pipeline.sandbox.isolation.hostpaths import scratch
-from cpp_pipeline.sandbox.isolation.process import ENVIRONMENT, NOBODY, Order, Processes, resources
+from cpp_pipeline.sandbox.isolation.launcher import ENVIRONMENT, NOBODY, ROOT_LINKS, resources
+from cpp_pipeline.sandbox.isolation.process import Order, Processes
 from cpp_pipeline.sandbox.isolation.seccomp import write_filter
 
 # gVisor's kernel and its file server, and several threads of the host for each of the guest

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cpp_pipeline.sandbox.isolation.box import Box, IsolationError
-from cpp_pipeline.sandbox.isolation.process import ENVIRONMENT, remove_tree
+from cpp_pipeline.sandbox.isolation.launcher import ENVIRONMENT, remove_tree
 
 # in front of a path: nothing that belongs to a longer path, or a flag that takes its value without a space
 _BEFORE = r"(?:(?<![\w./-])|(?<=^-[IBL])|(?<=\s-[IBL]))"

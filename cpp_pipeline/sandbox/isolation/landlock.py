@@ -17,12 +17,12 @@ from pathlib import Path
 
 from cpp_pipeline.sandbox.isolation.box import Box, BoxResult, IsolationError, Level
 from cpp_pipeline.sandbox.isolation.hostpaths import HostPaths, scratch
-from cpp_pipeline.sandbox.isolation.process import NOBODY, Order, Processes, limit_options
+from cpp_pipeline.sandbox.isolation.launcher import NOBODY, ROOT_LINKS, limit_options
+from cpp_pipeline.sandbox.isolation.process import Order, Processes
 from cpp_pipeline.sandbox.isolation.seccomp import write_filter
 
 _ABI = 6  # the first that keeps signals and abstract sockets inside
 _UIDS = range(60600, 61100)  # free for local use, and inside the 65536 that a container usually has
-_SYSTEM = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 _FILES, _DEPTH = 2000, 16
 
@@ -60,7 +60,7 @@ class Landlock:
         self._folders = folder / "boxes"
         self._folders.mkdir(exist_ok=True)
         self._folders.chmod(0o711)
-        self._rules = [word for name in _SYSTEM if Path("/", name).is_dir() for word in ("-r", f"/{name}")]
+        self._rules = [word for name in ("usr", *ROOT_LINKS) if Path("/", name).is_dir() for word in ("-r", f"/{name}")]
         self._rules += [word for name in _DEVICES for word in ("-d", f"/dev/{name}")]
 
     def close(self) -> None:

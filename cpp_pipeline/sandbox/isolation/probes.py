@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cpp_pipeline.sandbox.isolation.box import Backend, Box, BoxResult, Limits
-from cpp_pipeline.sandbox.isolation.process import NOBODY
+from cpp_pipeline.sandbox.isolation.launcher import NOBODY
 
 ANSWERS = (
     *("loopback", "inet", "vsock", "host_socket", "shadow", "environment", "host_file", "write_outside"),

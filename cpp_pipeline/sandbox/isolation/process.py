@@ -11,7 +11,6 @@ import fcntl
 import logging
 import os
 import selectors
-import shutil
 import subprocess
 import threading
 import time
@@ -20,68 +19,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cpp_pipeline.sandbox.isolation.box import Box, BoxResult, IsolationError, Limits
-from cpp_pipeline.sandbox.isolation.cgroup import Groups, open_groups
+from cpp_pipeline.sandbox.isolation.cgroup import Groups
+from cpp_pipeline.sandbox.isolation.hierarchies import open_groups
+from cpp_pipeline.sandbox.isolation.launcher import build
 
 logger = logging.getLogger(__name__)
-NOBODY = 65534
-NATIVE = Path(__file__).resolve().parents[1] / "native"
-ENVIRONMENT = {
-    "PATH": "/usr/bin:/bin",
-    "LC_ALL": "C.UTF-8",
-    # fresh and freed heap memory holds a pattern, so that reading it is never right by chance
-    "MALLOC_PERTURB_": "165",
-}
 _CHUNK = 1 << 16
 _GRACE_SECONDS = 5.0
 _WATCH_SECONDS = 0.2
-
-
-def build(source: str, folder: Path) -> Path:
-    """Compile one of our own C files of `native/` to `folder`, with the compiler of the host.
-
-    Raises
-    ------
-    IsolationError
-        There is no C compiler, or it fails.
-    """
-    compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
-    if compiler is None:
-        raise IsolationError("a C compiler is needed to build the launcher of boxes; on Debian: apt-get install gcc")
-    program = folder / Path(source).stem
-    for linking in (["-static"], []):  # a static program starts faster, but not every system has a static libc
-        order = [compiler, "-O1", "-std=gnu11", *linking, "-o", str(program), str(NATIVE / source)]
-        done = subprocess.run(order, capture_output=True, text=True, check=False)
-        if done.returncode == 0:
-            program.chmod(0o755)
-            return program
-    raise IsolationError(f"{compiler} cannot build {source}: {done.stderr[-400:]}")
-
-
-def resources(limits: Limits) -> dict[str, tuple[int, int]]:
-    """Soft and hard limits of each process, by the kernel's names without RLIMIT_."""
-    return {
-        "cpu": (limits.cpu_seconds, limits.cpu_seconds + 1),  # the first can be caught, the second cannot
-        **({"as": (limits.memory_bytes, limits.memory_bytes)} if limits.address_space else {}),
-        "nproc": (limits.processes, limits.processes),
-        "fsize": (limits.file_bytes, limits.file_bytes),
-        "nofile": (limits.open_files, limits.open_files),
-        "stack": 2 * (min(64 << 20, limits.memory_bytes // 4),),
-        **dict.fromkeys(("core", "memlock", "msgqueue"), (0, 0)),
-    }
-
-
-def limit_options(limits: Limits, without: str = "") -> list[str]:
-    """The launcher's options for `resources`, except one."""
-    bounds = {name: bound for name, bound in resources(limits).items() if name != without}
-    return [word for name, (soft, hard) in bounds.items() for word in ("-l", f"{name}={soft}:{hard}")]
-
-
-def remove_tree(folder: Path) -> None:
-    """Remove what a box may have written to; no tree is too deep for rm, as it is for `shutil.rmtree`."""
-    try:
-        folder.rmdir()
-    except OSError:
-        subprocess.run(["/bin/rm", "-rf", "--", folder], check=True)
 
 
 @dataclass(frozen=True)
@@ -174,6 +119,8 @@ class Processes:
                 result = _collect(process, box.limits, asked.spent)
             finally:
                 _end(process)
+                for stream in filter(None, (process.stdout, process.stderr)):
+                    stream.close()
                 with self._changed:
                     self._running.discard(process)
                     self._changed.notify_all()
@@ -246,8 +193,6 @@ def _collect(process: subprocess.Popen[bytes], limits: Limits, spent: Callable[[
             timed_out = True
     code = _end(process)
     out, err = (b"" if stream is None else bytes(kept[stream.fileno()]) for stream in (process.stdout, process.stderr))
-    for stream in streams:
-        stream.close()
     return BoxResult(code, out, err, timed_out, flooded, time.monotonic() - started)
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from cpp_pipeline.sandbox.isolation.box import Box, BoxResult, IsolationError, Level
 from cpp_pipeline.sandbox.isolation.hostpaths import HostPaths, scratch
-from cpp_pipeline.sandbox.isolation.process import Order, Processes, limit_options
+from cpp_pipeline.sandbox.isolation.launcher import limit_options
+from cpp_pipeline.sandbox.isolation.process import Order, Processes
 
 logger = logging.getLogger(__name__)
 

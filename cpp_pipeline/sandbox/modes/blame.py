@@ -20,7 +20,8 @@ _ERROR = re.compile(
 )
 _OUTSIDE = ("preamble", "tests", "judge")
 _UNKNOWN = re.compile(
-    r"not declared|undeclared|not been declared|does not name|is not a member of|unknown type|(?:class|template)[- ]name"
+    r"not declared|undeclared|not been declared|does not name|is not a member of|unknown type"
+    r"|(?:class|template)[- ]name"
     r"|no (?:template|type|member) named|not a (?:class|template|type)|incomplete type|was not found"
 )
 _SYNTAX = ("expected", "stray", "unterminated", "missing terminating", "extraneous")

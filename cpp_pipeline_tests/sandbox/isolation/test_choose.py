@@ -43,7 +43,7 @@ def _weak(folder: Path, case: str) -> str:
         ("--unshare-all) args+=(--unshare-user --unshare-pid --unshare-uts); shift; continue;;", {"host_socket"}),
         ("--size) args+=(--ro-bind /tmp /tmp); shift 4; continue;;", {"host_file"}),
         ("--size) args+=(--bind {shared} /tmp); shift 4; continue;;", {"scratch_of_others", "fill_disk"}),
-        ("--hostname) args+=(--bind /dev/shm /dev/shm);;", {"write_shared"}),
+        ("--chdir) args+=(--bind /dev/shm /dev/shm);;", {"write_shared"}),
         ("--hostname) args+=(--ro-bind /etc /etc);;", {"shadow"}),
         ("--remount-ro) shift 2; continue;;", {"write_outside"}),
         ("--proc) args+=(--ro-bind /proc /proc); shift 2; continue;;", {"processes"}),

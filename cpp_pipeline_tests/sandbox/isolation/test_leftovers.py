@@ -48,7 +48,7 @@ def _control_groups(pid: int) -> list[Path]:
     mounts = [
         Path(line.split()[4]) for line in Path("/proc/self/mountinfo").read_text().splitlines() if "cgroup" in line
     ]
-    return [path for mount in mounts for path in mount.rglob(f"cpp-pipeline-{pid}-*") if path.is_dir()]
+    return [path for mount in mounts for path in mount.rglob(f"cpp-pipeline-*-{pid}-*") if path.is_dir()]
 
 
 @pytest.fixture(params=["bubblewrap", "landlock", "gvisor"])
@@ -197,3 +197,14 @@ def _runs_as_nobody(python: str) -> bool:
         return subprocess.run(order, user=65534, cwd="/", check=False, capture_output=True).returncode == 0
     except OSError:
         return False
+
+
+def test_backend_that_nobody_closed_leaves_no_groups(folder: Path) -> None:
+    code = (
+        "from pathlib import Path\nfrom cpp_pipeline.sandbox.isolation import Box\n"
+        "from cpp_pipeline.sandbox.isolation.bubblewrap import Bubblewrap\n"
+        f"boxes = Bubblewrap(Path({str(folder)!r}))\nprint(boxes.run(Box(['/bin/echo', 'done'])).stdout.decode())\n"
+    )
+    service = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=_REPOSITORY)
+    assert service.communicate()[0].startswith(b"done")
+    assert _control_groups(service.pid) == []

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cpp_pipeline.sandbox.isolation import Box
-from cpp_pipeline.sandbox.isolation.cgroup import open_groups
+from cpp_pipeline.sandbox.isolation.hierarchies import open_groups
 from cpp_pipeline.sandbox.isolation.hostpaths import HostPaths
 
 PAIRS = [("/srv/native", "/box/native"), ("/srv/pch", "/box/native/pch"), ("/srv/out", "/out")]

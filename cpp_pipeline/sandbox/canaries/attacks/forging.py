@@ -67,6 +67,7 @@ _DIGRAPHS = f"""{SUM.signature} {{ int define = 0; int undef = 0;
 %:undef size
 }}
 """
+_ASSEMBLER = 'asm(".linefile 1 \\"preamble\\"\\nnothing error: to assemble");\n'
 _NEIGHBOUR = f"""namespace c0 {{ int solve(const std::vector<int>&); }}
 namespace c1 {{ int solve(const std::vector<int>&); }}
 {SUM.signature} {{ return c1::solve(v) + 0 * c0::solve(v); }}
@@ -108,6 +109,7 @@ FORGING: tuple[Attack, ...] = (
     Attack("neighbour_by_digraph", 0, _DIGRAPHS),
     Attack("neighbour_declared", 0, _NEIGHBOUR),
     Attack("blame_the_preamble", 0, f'{SUM.signature} {{ return 0; }}\n#line 1 "preamble"\nint broken = ;\n'),
+    attack("blame_the_preamble_in_assembler", _ZERO, _ASSEMBLER, lost=True),
     Attack("blame_the_tests", 0, f'{SUM.signature} {{ return 0; }}\n#line 1 "tests"\nint broken = ;\n'),
     Attack("blame_the_judge", 0, f'{SUM.signature} {{ return 0; }}\n#line 1 "judge"\nint broken = ;\n'),
 )

@@ -41,6 +41,7 @@ FAULTS: tuple[Program, ...] = (
     _sum("sum_that_prints", "AC", 'std::cout << "42\\n"; std::cerr << "RPC1"; ' + RIGHT_SUM, "#include <iostream>\n"),
     _sum("sum_with_threads", "AC", _THREADS, "#include <thread>\n"),
     _sum("sum_with_exceptions", "AC", _CAUGHT),
+    _sum("sum_with_brackets_in_text", "AC", """const char c = '{'; const std::string t = "))"; // }\n""" + RIGHT_SUM),
     _sum("sum_by_recursion", "AC", _DEEP),
     _sum("sum_with_own_main", "AC", RIGHT_SUM, "int solve(const std::vector<int>&);\nint main() { return 1; }\n"),
     _sum("calls_know_nothing_of_each_other", "AC", _COUNTED),

@@ -1,0 +1,96 @@
+"""The frame of the benchmark: figures, the page, and the programs that ours and the peer are compared on."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.__main__ import main, subjects
+from benchmarks.common import processes, report
+from benchmarks.common.humaneval import at_the_beginning, mutants
+from benchmarks.common.rows import Row, percentile, ratio_row
+from benchmarks.sandbox_leftovers import jobs
+from benchmarks.sandbox_speed import sample
+from cpp_pipeline.sandbox.lexer import normalised
+from cpp_pipeline.sandbox.types import Job
+
+CODE = "int twice(int a) {\n    if (a < 0) {\n        return 0;\n    }\n    return a + a;\n}\n"
+JOB = Job(
+    "p", CODE, "int twice(int a)", preamble="#include <vector>\n", test_code="int main() { assert(twice(1) == 2); }\n"
+)
+
+
+@given(st.lists(st.floats(0, 100), min_size=1), st.floats(0.01, 1.0))
+def test_a_percentile_is_the_least_value_that_enough_do_not_exceed(values: list[float], share: float) -> None:
+    found = percentile(values, share)
+    assert found in values
+    assert sum(v <= found for v in values) >= share * len(values) - 1e-9
+    assert sum(v < found for v in values) < share * len(values)
+
+
+def test_the_ratio_is_that_of_each_turn() -> None:
+    row = ratio_row("s", "w", ours=[1.0, 2.0, 4.0], peer=[6.0, 10.0, 28.0], unit="s", least=6.5)
+    assert row.ratio == 6.0
+    assert row.ok is False
+    assert "5.00 to 7.00" in row.spread
+
+
+def test_the_page_shows_every_row_and_what_did_not_hold(tmp_path: Path) -> None:
+    rows = [Row("one", "a|b", "1 s", "3 s", 3.0, "2.9 to 3.1", ">= 2x", True, 2.0, "a note", ("a detail",))]
+    report.write([*rows, Row("two", "c", "7", bar="0", ok=False)], tmp_path, 60.0)
+    page = (tmp_path / "benchmarks.md").read_text()
+    for text in ("## one", "## two", "| a/b | 1 s | 3 s | 3.00x |", "| NO |", "a note", "a detail", "kernel", "g++"):
+        assert text in page
+    assert (tmp_path / "benchmarks.png").stat().st_size > 1000
+
+
+def test_every_subject_is_found_and_an_unknown_one_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert {"sandbox_attacks", "sandbox_speed", "sandbox_verdicts"} <= set(subjects())
+    assert main(["no_such_subject"]) == 2
+    assert "sandbox_speed" in capsys.readouterr().err
+    assert main(["sandbox_verdicts", "--humaneval", "/nonexistent"]) == 2
+    assert "--humaneval" in capsys.readouterr().err
+
+
+def test_mutants_change_the_body_and_nothing_else() -> None:
+    found = list(mutants(CODE, random.Random(1)))
+    assert len(found) == len(set(found)) >= 4
+    for code in found:
+        assert code != CODE
+        assert code.startswith("int twice(int a) {")
+    assert found == list(mutants(CODE, random.Random(1)))
+    assert at_the_beginning(f"int help() {{ return 1; }}\n{CODE}", "// here").index("// here") > 20
+
+
+@pytest.mark.parametrize("headers", ["bits", "native"])
+def test_sixteen_solutions_of_which_nine_differ(headers: str) -> None:
+    found = sample(JOB, headers, seed=3)
+    assert len(found.unique) == len(found.repeated) == 16
+    assert len({normalised(job.code) for job in found.unique}) == 16
+    assert len({job.code for job in found.repeated}) == 12
+    assert len({normalised(job.code) for job in found.repeated}) == 9
+    assert ("<bits/stdc++.h>" in found.unique[0].preamble) == (headers == "bits")
+
+
+def test_hostile_programs_are_all_distinct() -> None:
+    assert len({normalised(job.code) for job in jobs(0, 200)}) == 200
+
+
+def test_cpu_time_of_what_has_ended_and_of_what_still_runs_is_counted() -> None:
+    burn = "import time\nwhile time.process_time() < 0.3: pass\n"
+    argv = [sys.executable, "-c", f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {burn!r}])\n{burn}"]
+    argv[-1] += "print(flush=True)\nsys.stdin.read()"
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        assert child.pid in processes.descendants(os.getpid())
+        assert processes.cpu_seconds(child.pid) >= 0.55
+    with pytest.raises(ProcessLookupError):
+        processes.cpu_seconds(child.pid)
