@@ -1,7 +1,8 @@
 """CPU seconds per evaluation against the way of MultiPL-E, and one compilation for identical candidates.
 
 Each repeat takes other problems and 16 solutions of each: 10 right, 4 wrong or crashing, 2 that do not compile. All 16
-differ; or 9 differ, 4 are exact repetitions and 3 differ in comments and layout from one of the 9 (44 %).
+differ; or 9 differ, 4 are exact repetitions and 3 differ in comments and layout from one of the 9 (44 %). Most such
+functions may be compiled together; in the form `each alone` a declaration in front of them forbids that.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from benchmarks.common.controller import Controller, controller, fresh_controller
 from benchmarks.common.humaneval import at_the_beginning, mutants, program, solutions, with_all_headers
@@ -27,7 +27,8 @@ from cpp_pipeline.sandbox.types import Job, Result
 
 _NAME = "sandbox_speed"
 _MARK = "// of the other set\n"
-_FORMS = ("test_code", "test_cases")
+_BEFORE = "struct Unused {};\n"
+_FORMS = ("test_code", "test_cases", "test_code, each alone")
 _EQUAL, _EQUAL_TEXTS, _EQUAL_WAYS = 32, ("equal texts", "comments differ"), ("one batch", "requests at once")
 _HEADERS = {"bits": "<bits/stdc++.h>", "native": "own headers"}
 _BARS = {("bits", "unique"): 5.0, ("bits", "repeated"): 8.0, ("native", "unique"): 1.3, ("native", "repeated"): 2.0}
@@ -58,11 +59,11 @@ class _Measured:
 
 
 def run(options: Options) -> list[Row]:
-    """Eight ratios (headers, repetition, form of the tests), and the number of compilations of 32 equal candidates."""
+    """Ratios by headers, repetition and form of the tests, and the number of compilations of 32 equal candidates."""
     problems = _problems(options)
     with fresh_controller(options.workers) as ours, SandboxClient(ours.url) as client:
         started = ours.cpu_seconds()
-        for form, job in itertools.product(_FORMS, (problems[-1], with_all_headers(problems[-1]))):
+        for form, job in itertools.product(_FORMS[:2], (problems[-1], with_all_headers(problems[-1]))):
             client.batch_verify([_in_form(job, form)])
         asked = ours.cpu_seconds() - started
         return [
@@ -136,7 +137,9 @@ def _commented(code: str) -> str:
 
 
 def _in_form(job: Job, form: str) -> Job:
-    return replace(job, test_cases=[]) if form == "test_code" else replace(job, test_code="")
+    if form == "test_cases":
+        return replace(job, test_code="")
+    return replace(job, test_cases=[], preamble=job.preamble + (_BEFORE if form == _FORMS[2] else ""))
 
 
 def _peer(samples: Sequence[Sample], workers: int) -> dict[str, Evaluated]:
@@ -162,7 +165,7 @@ def _ours(ours: Controller, client: SandboxClient, jobs: Sequence[Job]) -> tuple
 def _measured(jobs: Sequence[Job], judged: dict[str, Evaluated], spent: float, together: float) -> _Measured:
     texts = [_text(job) for job in jobs]
     costs = [sum(judged[text].cpu_seconds for text in some) / len(jobs) for some in (texts, dict.fromkeys(texts))]
-    return _Measured(spent / len(jobs), *costs, together)
+    return _Measured(spent / len(jobs), costs[0], costs[1], together)
 
 
 def _row(key: tuple[str, str, str], measured: Sequence[_Measured], problems: int) -> Row:

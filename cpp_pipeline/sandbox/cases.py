@@ -17,7 +17,7 @@ from cpp_pipeline.sandbox.isolation import Backend
 from cpp_pipeline.sandbox.lexer import key, normalised
 from cpp_pipeline.sandbox.metrics import Metrics
 from cpp_pipeline.sandbox.plain import is_plain, plain_preamble
-from cpp_pipeline.sandbox.prelude import split_prelude
+from cpp_pipeline.sandbox.prelude import completed, split_prelude
 from cpp_pipeline.sandbox.prototype import Prototype, parse_prototype
 from cpp_pipeline.sandbox.toolchain import Build, Toolchain
 from cpp_pipeline.sandbox.types import COMPILERS, HARNESSES, OPTIMISATIONS, STANDARDS, Job, TestResult
@@ -212,6 +212,6 @@ def _layout(job: Job, prototype: Prototype) -> tuple[bool, str, str]:
     if job.sanitize or job.count_instructions or not plain_preamble(job.preamble):
         return alone
     prelude, rest = split_prelude(job.code)
-    if not plain_preamble(prelude) or not is_plain(rest, prototype.text, prototype.name):
+    if not plain_preamble(prelude) or not is_plain(rest, prototype.text, prototype.name, job.preamble):
         return alone
-    return True, rest, f"{job.preamble}\n{prelude}" if prelude else job.preamble
+    return True, rest, completed(job.preamble, prelude)

@@ -22,6 +22,7 @@ _PIECES = re.compile(
       | (?P<char>(?:u8|u|U|L)?'(?:[^'\\\n]|\\.)+')
       | (?P<number>\.?[0-9](?:[eEpP][+-]|'[0-9A-Za-z_]|[0-9A-Za-z_.])*)
       | (?P<name>[A-Za-z_]\w*)
+      | (?P<splice>\\[ \t\r\f\v]*\n)
       | (?P<digraph><%|%>|<:(?!:[^:>])|:>|%:)
       | (?P<punct>::|->|\+\+|--|<<=|>>=|<=>|<=|>=|==|!=|&&|\|\||[-+*/%&|^]=|<<|[^\s\w])
       | (?P<newline>\n)
@@ -29,10 +30,9 @@ _PIECES = re.compile(
       | (?P<other>.)""",
     re.VERBOSE | re.DOTALL | re.ASCII,
 )
-_SPLICE = re.compile(r"\\[ \t\r\f\v]*\n")
 _SPLIT_COMMENT_END = re.compile(r"\*(?:\\[ \t\r\f\v]*\n)+/")
 _BLANKS = " \t\r\f\v\n"
-_LAYOUT = ("comment", "newline", "space")
+_LAYOUT = ("comment", "newline", "space", "splice")
 
 
 class Piece(NamedTuple):
@@ -70,15 +70,9 @@ def pieces(code: str) -> list[Piece]:
     found: list[Piece] = []
     directive: list[str] = []
     begins, at = True, 0  # whether only blanks and comments stand before on this line; where a directive begins
-    end = 0
-    while end < len(code):
-        splice = _SPLICE.match(code, end)
-        match = splice or _PIECES.match(code, end)
-        assert match is not None, "the last alternative matches any character"
-        kind, text, start = match.lastgroup or "space", match.group(), end
-        end = match.end()
-        doubt = _glued(code, start, end) if splice else _doubt(match)
-        if doubt:
+    for match in _PIECES.finditer(code):
+        kind, text, start = match.lastgroup or "other", match.group(), match.start()
+        if doubt := _doubt(match):
             raise ValueError(f"line {code.count(chr(10), 0, start) + 1}: {doubt}")
         if kind == "newline":
             if directive:
@@ -98,15 +92,13 @@ def pieces(code: str) -> list[Piece]:
     return found
 
 
-def _glued(code: str, start: int, end: int) -> str:
-    before, after = code[start - 1 : start], code[end : end + 1]
-    return "" if before in _BLANKS or after in _BLANKS else "a line is continued inside a token"
-
-
 def _doubt(match: re.Match[str]) -> str:
     """Why what follows may be read otherwise by g++; empty where there is no doubt."""
     kind, text, code = match.lastgroup or "other", match.group(), match.string
     following = code[match.end() : match.end() + 1]
+    if kind == "splice":
+        before = code[match.start() - 1 : match.start()]
+        return "" if before in _BLANKS or following in _BLANKS else "a line is continued inside a token"
     if kind == "digraph":
         return f"the digraph {text}"
     if kind == "other" or (kind == "punct" and (text in "\"'\\`@$" or not text.isascii())):

@@ -204,10 +204,10 @@ class Service:
             for result in results:
                 if not run.answered:
                     self.metrics.observe("sandbox_queue_wait_seconds", time.monotonic() - run.arrived)
-                run.answered.append(result.id)
-                run.ticket.done()
                 if not self._put(run, result):
                     return
+                run.answered.append(result.id)
+                run.ticket.done()
 
     def _put(self, run: _Run, result: Result) -> bool:
         run.passing |= (result.error or "").split(":")[0] in PASSING

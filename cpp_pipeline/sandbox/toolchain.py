@@ -95,7 +95,8 @@ class Toolchain:
         self.boxes, self.work = boxes, work
         self.linker = ("-fuse-ld=mold",) if shutil.which("mold") else ()
         self._identity = identity()
-        root = cache_folder(self._identity[:16], work / "pch") if cache is None else cache
+        # a precompiled header may hold paths, which are not the same in every kind of box
+        root = cache_folder(f"{self._identity[:16]}-{boxes.name}", work / "pch") if cache is None else cache
         self._prepared = Prepared(self._run, self.open_folder, root)
 
     def version(self, compiler: str = "g++") -> str:

@@ -54,6 +54,26 @@ def test_service_describes_itself(client: SandboxClient, controller_url: str) ->
     assert 'sandbox_isolation_level{backend="bubblewrap",level="namespaces"} 1.0' in text
 
 
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"prototype": "int ("}, "signature 'int ('"),
+        ({"test_cases": [{"args": ["text"], "expected": 1}]}, "test 0"),
+        ({"test_cases": []}, "no tests"),
+        ({"test_cases": [], "test_code": "int main() { assert(solve(1) == unheard_of); }"}, "unheard_of"),
+        ({"preamble": "this is no C++;"}, "preamble"),
+    ],
+)
+def test_faults_of_the_data_set_are_errors_and_no_verdicts(
+    controller_url: str, changed: dict[str, object], told: str
+) -> None:
+    response = httpx.post(f"{controller_url}/execute", json={**BODY, **changed}, timeout=60, trust_env=False)
+    found = response.json()
+    assert (response.status_code, found["verdict"], found["tests_passed"]) == (200, None, None)
+    assert found["error"].startswith("harness_compile_failed: ")
+    assert told in found["error"]
+
+
 def test_without_isolation_nothing_is_executed() -> None:
     service = start_service(1, bwrap="/nonexistent/bwrap", backend="bubblewrap")
     web = TestClient(create_app(service))
@@ -169,29 +189,25 @@ def test_filter_is_known_for_two_architectures_only() -> None:
 
 
 def test_controller_leaves_nothing_behind_and_dies_with_its_parent() -> None:
-    before = set(Path(tempfile.gettempdir()).glob("cpp-pipeline-sandbox-*"))
     program = (
         "import sys, time\nfrom cpp_pipeline.sandbox.local import local_controller\n"
-        "with local_controller(1) as url:\n  print(url, flush=True)\n  time.sleep(600)\n"
+        "with local_controller(1, cache='none') as url:\n  print(url, flush=True)\n  time.sleep(600)\n"
     )
     folder = Path(cpp_pipeline.__path__[0]).parent
     parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=folder)
     assert parent.stdout is not None
     url = parent.stdout.readline().decode().strip()
     assert httpx.get(f"{url}/healthz", trust_env=False).status_code == 200
-    made = set(Path(tempfile.gettempdir()).glob("cpp-pipeline-sandbox-*")) - before
+    children = ["ps", "-o", "pid=", "--ppid", str(parent.pid)]
+    child = subprocess.run(children, capture_output=True, text=True, check=True).stdout.strip()
+    opened = [Path(os.readlink(entry)) for entry in Path(f"/proc/{child}/fd").iterdir()]
+    made = [path.parent for path in opened if path.name == "lock"]
+    assert [path.name.startswith("cpp-pipeline-sandbox-") for path in made] == [True]
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     parent.stdout.close()
-    deadline = time.monotonic() + 15
-    while time.monotonic() < deadline and _answers(url):
-        time.sleep(0.2)
-    assert not _answers(url)
-    while time.monotonic() < deadline and any(p.exists() for p in made):
-        time.sleep(0.2)
-    assert made
-    # other controllers of this machine may have come and gone meanwhile, but none of these may stay for good
-    assert not [p for p in made if p.exists()]
+    until(lambda: not _answers(url), 30)
+    until(lambda: not made[0].exists(), 30)
 
 
 @contextmanager
@@ -249,8 +265,8 @@ def test_work_that_is_not_finished_in_time_is_an_error_and_no_verdict() -> None:
 def test_idle_controller_stops_without_waiting_and_takes_a_token_from_a_file(tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("secret\n")
-    with controller("--drain-seconds", "1000", "--token-file", str(token), "--host", "0.0.0.0") as (process, url):
-        url = url.replace("0.0.0.0", "127.0.0.1")
+    with controller("--drain-seconds", "1000", "--token-file", str(token), "--host", "0.0.0.0") as (process, bound):
+        url = bound.replace("0.0.0.0", "127.0.0.1")
         assert httpx.get(f"{url}/metrics", trust_env=False).status_code == 401
         headers = {"Authorization": "Bearer secret"}
         assert httpx.post(f"{url}/execute", json=BODY, headers=headers, trust_env=False).json()["verdict"] == "AC"
