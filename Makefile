@@ -40,7 +40,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 packages:
-	@./scripts/debian-packages g++ cmake ninja-build bubblewrap mold
+	@./scripts/debian-packages g++ cmake ninja-build bubblewrap mold valgrind
 
 clean:
 	rm -rf $(VENV) .dagster .mypy_cache .ruff_cache .pytest_cache

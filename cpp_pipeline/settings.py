@@ -26,6 +26,8 @@ class Settings:
     """Bearer token for the controller."""
     sandbox_workers: int = 0
     """Candidates judged side by side; 0 means one a core."""
+    sandbox_backend: str = "auto"
+    """Isolation of the controller on this machine: auto, bubblewrap, landlock or gvisor."""
     real_cpp: bool = True
     """`run` also takes real C++ from Debian source packages."""
     allow_unknown_licence: bool = False

@@ -25,6 +25,7 @@ def resources() -> dg.Definitions:
                 url=SETTINGS.sandbox_url,
                 token=SETTINGS.sandbox_token,
                 workers=SETTINGS.sandbox_workers,
+                backend=SETTINGS.sandbox_backend,
             ),
         },
         executor=dg.in_process_executor,

@@ -28,13 +28,13 @@ class _OwnController:
         self._owner = 0
         atexit.register(self._close)
 
-    def address(self, workers: int) -> str:
-        """Its URL; starts it when there is none or when it no longer answers. `workers` counts at the start only."""
+    def address(self, workers: int, backend: str) -> str:
+        """Its URL; starts it when there is none or when it no longer answers. The arguments count at the start only."""
         with self._lock:
             if not self._url or self._owner != os.getpid() or not _answers(self._url):
                 self._close()
                 self._stack, self._owner = ExitStack(), os.getpid()
-                self._url = self._stack.enter_context(local_controller(workers=workers))
+                self._url = self._stack.enter_context(local_controller(workers=workers, backend=backend))
             return self._url
 
     def _close(self) -> None:
@@ -62,6 +62,8 @@ class SandboxResource(dg.ConfigurableResource[None]):
     """Controller to use; empty starts one on loopback."""
     token: str = ""
     workers: int = 0
+    backend: str = "auto"
+    """Isolation of a controller that is started here, see `sandbox.isolation.choose`."""
 
     def address(self) -> str:
         """The controller's URL; starts the local one when none is set.
@@ -72,7 +74,7 @@ class SandboxResource(dg.ConfigurableResource[None]):
             This machine cannot isolate or compile; says why and what to do.
         """
         try:
-            return self.url or _own.address(self.workers)
+            return self.url or _own.address(self.workers, self.backend)
         except SandboxUnavailable as error:
             raise SandboxUnavailable(f"{error}\n  {_REMEDY}") from error
 

@@ -138,7 +138,7 @@ def prepare(job: Job) -> Case:
 
 def _form(job: Job) -> str:
     if bool(job.test_cases) == bool(job.test_code):
-        raise ValueError(f"job {job.id!r} has no tests" if not job.test_code else "give test_cases or test_code, not both")
+        raise ValueError("give test_cases or test_code, not both" if job.test_code else f"job {job.id!r} has no tests")
     if job.test_code:
         return "code"
     forms = {next((f for name, f in _FORMS.items() if name in t), "") for t in job.test_cases}

@@ -79,7 +79,7 @@ def _body(model: type[BaseModel]) -> dict[str, Any]:
 def create_app(service: Service) -> FastAPI:
     """The ASGI application for a service; who made the service closes it."""
 
-    def authorise(request: Request, _: Annotated[object, Depends(_BEARER)]) -> None:
+    async def authorise(request: Request, _: Annotated[object, Depends(_BEARER)]) -> None:
         if service.tokens and not service.tokens.accept(request.headers.get("authorization", "")):
             message = "bearer token is missing or wrong; send Authorization: Bearer <token>"
             raise Refused(401, "unauthorized", message, headers={"WWW-Authenticate": "Bearer"})

@@ -21,7 +21,7 @@ START_SECONDS = 2.0
 CALLS = "judge_call_*"
 """The functions of the glue that call a candidate, for `command`."""
 MISSING = "valgrind is not installed; on Debian: apt-get install valgrind"
-NOT_ENDED = "the program does not come to its end under callgrind"
+NOT_ENDED = "the program does not come to its end under callgrind (a sanitized one never does)"
 _VALGRIND = "valgrind"
 _MEMORY_FACTOR, _ROOM = 3, 256 << 20
 _BEGIN = re.compile(r"^==(\d+)== Callgrind,", re.MULTILINE)

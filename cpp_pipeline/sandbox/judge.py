@@ -182,7 +182,7 @@ class Judge:
     def capabilities(self) -> dict[str, Any]:
         """What can be judged, by what, and how it is isolated."""
         return {
-            "isolation": self.isolation,
+            "isolation": {**self.isolation, "cgroup": self.boxes.cgroup},
             "compiler": self.toolchain.version(),
             "standards": list(STANDARDS),
             "analyses": list(ANALYSES),

@@ -6,12 +6,13 @@ Belongs here: which are there, who uses them, which are removed. Not here: their
 from __future__ import annotations
 
 import contextlib
-import shutil
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from cpp_pipeline.sandbox.isolation.launcher import remove_tree
 
 KEPT = 512
 
@@ -62,4 +63,4 @@ class TestPrograms:
             removed = [self._entries.pop(k) for k in idle]
         for entry in removed:
             if entry.folder is not None:
-                shutil.rmtree(entry.folder)
+                remove_tree(entry.folder)

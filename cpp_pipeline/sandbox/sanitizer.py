@@ -15,6 +15,10 @@ from cpp_pipeline.sandbox.types import Caps
 
 MEMORY_FACTOR = 3
 """Memory that a sanitized program may use, over what a plain one may: shadow, red zones and freed blocks kept back."""
+SLOWDOWN = 3.0
+"""Times that a sanitized program may be slower than a plain one."""
+REPORT_SECONDS = 2.0
+"""CPU seconds on top, which a report may take: a program that is ended while it writes one would be a TLE."""
 _ROOM_MB = 64
 _QUARANTINE_MB = 16
 _EXIT_CODE = 86

@@ -114,7 +114,7 @@ class Toolchain:
         return self._prepared.header(build, wide)
 
     def tool(self, name: str) -> Path:
-        """A small program of our own that runs in boxes: `probe` or `timed`."""
+        """A small program of our own that runs in boxes: such as `timed`."""
         return self._prepared.tool(name)
 
     def open_folder(self) -> Path:

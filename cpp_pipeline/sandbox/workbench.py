@@ -10,7 +10,6 @@ import contextlib
 import functools
 import logging
 import re
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from cpp_pipeline.sandbox.cases import Outcome, RpcCase, Tools, prepare
 from cpp_pipeline.sandbox.glue import codecs
 from cpp_pipeline.sandbox.harness import harness_unit
 from cpp_pipeline.sandbox.isolation import IsolationError, Limits
+from cpp_pipeline.sandbox.isolation.launcher import remove_tree
 from cpp_pipeline.sandbox.lexer import key
 from cpp_pipeline.sandbox.program import Entry, blamed, only_preamble, unit
 from cpp_pipeline.sandbox.programs import TestPrograms
@@ -51,7 +51,7 @@ class Workbench:
         try:
             yield folder
         finally:
-            shutil.rmtree(folder)
+            remove_tree(folder)
 
     def alone(self, case: RpcCase) -> Outcome:
         """Judge one case in a unit of its own.
@@ -131,7 +131,8 @@ class Workbench:
             if not guilty:
                 break
             for at in guilty:
-                outcomes[left[at]] = self._rejected(cases[left[at]], compiled, _lines_of(compiled.stderr, at), len(left))
+                text = _lines_of(compiled.stderr, at)
+                outcomes[left[at]] = self._rejected(cases[left[at]], compiled, text, len(left))
             left = [i for at, i in enumerate(left) if at not in guilty]
         if len(left) == 1:
             outcomes[left[0]] = self.alone(cases[left[0]])

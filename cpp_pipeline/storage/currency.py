@@ -94,7 +94,9 @@ def judging_machine() -> tuple[str, ...]:
     url = Settings.from_env().sandbox_url
     if url:
         return (url,)
-    return (platform.node(), platform.release(), _first_line("g++", "--version"), _first_line("bwrap", "--version"))
+    backend = Settings.from_env().sandbox_backend
+    tools = (_first_line(name, "--version") for name in ("g++", "bwrap"))
+    return (platform.node(), platform.release(), backend, *tools)
 
 
 def _first_line(*command: str) -> str:

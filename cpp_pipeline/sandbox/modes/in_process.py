@@ -18,7 +18,16 @@ from cpp_pipeline.sandbox.cases import Case, Outcome, Tools
 from cpp_pipeline.sandbox.formats import assert_sites
 from cpp_pipeline.sandbox.isolation import BoxResult, Limits
 from cpp_pipeline.sandbox.modes import blame
-from cpp_pipeline.sandbox.modes.launch import TEXT_KEPT, box, compiled, described, run_once, wall_seconds
+from cpp_pipeline.sandbox.modes.launch import (
+    TEXT_KEPT,
+    box,
+    compiled,
+    count_run,
+    described,
+    run_once,
+    stretched,
+    wall_seconds,
+)
 from cpp_pipeline.sandbox.modes.report import KILLED, NONCE_BYTES, STATUS, Report, assert_verdicts, parse_report
 from cpp_pipeline.sandbox.pch import NATIVE
 from cpp_pipeline.sandbox.toolchain import Compiled
@@ -97,7 +106,6 @@ def _rejected(case: Case, tools: Tools, done: Compiled, objects: tuple[str, ...]
 
 def _exit_code(case: Case, tools: Tools, program: Path) -> Outcome:
     ran = run_once(case, tools, program)
-    tools.metrics.add("sandbox_run_cpu_seconds_total", ran.cpu_seconds, mode=case.mode)
     # glibc's words for a failed assert; a program that says them itself fails by its own word
     verdict = "WA" if ran.verdict == "RE" and "Assertion `" in ran.stderr else ran.verdict or "AC"
     run: dict[str, Json] = {"cpu_ms": round(1000 * ran.cpu_seconds, 3), "memory_kb": ran.memory_kb}
@@ -121,7 +129,7 @@ def _asserts(case: Case, tools: Tools, program: Path) -> Outcome:
         verdicts = assert_verdicts(report, _cause(report, result))
         out, err = report.stdout, report.stderr
         run["cpu_ms"] = round(1000 * report.cpu_seconds, 3)
-        tools.metrics.add("sandbox_run_cpu_seconds_total", report.cpu_seconds, mode=case.mode)
+        count_run(case, tools, report.cpu_seconds, _cause(report, result))
     if case.job.count_instructions:
         run |= instructions.result(_count(case, tools, program))
     tests = tuple(
@@ -134,8 +142,7 @@ def _asserts(case: Case, tools: Tools, program: Path) -> Outcome:
 
 def _supervised(case: Case, tools: Tools, program: Path, counted: bool = False) -> tuple[Report | None, BoxResult]:
     """Run the tests under their supervisor; there is no report where the candidate has ended or silenced it."""
-    slower = instructions.SLOWDOWN if counted else 1
-    step, whole = slower * case.call_seconds, slower * case.job.timeout
+    step, whole = (stretched(case, seconds, counted) for seconds in (case.call_seconds, case.job.timeout))
     wall = wall_seconds(whole)
     limits = Limits(wall + 2, math.ceil(whole) + 2, output_bytes=_OUTPUT_BYTES)
     command = ["/box/program", f"{step:.6f}", f"{whole:.6f}", f"{wall:.0f}"]

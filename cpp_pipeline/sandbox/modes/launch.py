@@ -43,6 +43,13 @@ class Run:
     memory_kb: int
 
 
+def stretched(case: Case, seconds: float, counted: bool) -> float:
+    """CPU seconds for what a plain program may do in `seconds`, by the tier that slows it down."""
+    if counted:
+        return instructions.SLOWDOWN * seconds + instructions.START_SECONDS
+    return sanitizer.SLOWDOWN * seconds + sanitizer.REPORT_SECONDS if case.job.sanitize else seconds
+
+
 def wall_seconds(cpu_seconds: float) -> float:
     """When a program is ended that has not used its CPU time: it sleeps, or waits for what does not come."""
     return _WALL_FACTOR * cpu_seconds + _WALL_ROOM
@@ -79,15 +86,24 @@ def run_once(
     IsolationError
         The box or the program in it could not be started.
     """
-    seconds = case.call_seconds * (instructions.SLOWDOWN if counted else 1)
-    seconds += instructions.START_SECONDS if counted else 0
+    seconds = stretched(case, case.call_seconds, counted)
     output = max(output_bytes, case.job.caps.output_kb << 10)
     limits = Limits(wall_seconds(seconds), math.ceil(seconds) + 1, output_bytes=output)
     made = box(case, program, ["/box/program"], limits, "" if counted else None)
     timed = [(str(tools.toolchain.tool("timed")), "/box/timed")]
     command = ["/box/timed", f"{seconds:.6f}", *made.argv]
     result = tools.boxes.run(replace(made, argv=command, stdin=stdin, readonly=[*made.readonly, *timed]))
-    return _read(result, seconds)
+    run = _read(result, seconds)
+    count_run(case, tools, run.cpu_seconds, run.verdict)
+    return run
+
+
+def count_run(case: Case, tools: Tools, cpu_seconds: float, cause: str) -> None:
+    """Put one run into the metrics; `cause` is the verdict of one that was ended by a limit."""
+    tools.metrics.add("sandbox_run_cpu_seconds_total", cpu_seconds, mode=case.mode)
+    tools.metrics.observe("sandbox_run_seconds", cpu_seconds, harness=case.mode)
+    if cause in ("TLE", "MLE", "OLE"):
+        tools.metrics.add("sandbox_kills_total", reason=cause)
 
 
 def _read(result: BoxResult, seconds: float) -> Run:
@@ -137,6 +153,8 @@ def compiled(case: Case, tools: Tools, text: str, objects: Sequence[str] = ()) -
         tools.metrics.add("sandbox_compiles_total", mode=case.mode)
         tools.metrics.add("sandbox_compile_cpu_seconds_total", done.cpu_seconds, mode=case.mode)
         tools.metrics.add("sandbox_pch_hits_total" if done.pch_hit else "sandbox_pch_misses_total")
+        pch = "hit" if done.pch_hit else "miss"
+        tools.metrics.observe("sandbox_compile_seconds", done.cpu_seconds, tier=done.tier, pch=pch)
         yield done, folder / "program"
     finally:
         shutil.rmtree(folder)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cpp_pipeline.sandbox import instructions, sanitizer
 from cpp_pipeline.sandbox.cases import Case, Outcome, Tools
-from cpp_pipeline.sandbox.modes.launch import TEXT_KEPT, Run, compiled, described, run_once
+from cpp_pipeline.sandbox.modes.launch import TEXT_KEPT, Run, compiled, described, run_once, stretched
 from cpp_pipeline.sandbox.types import Json, TestResult
 from cpp_pipeline.sandbox.verdicts import summary
 
@@ -47,7 +47,6 @@ def judge_stdio(case: Case, tools: Tools) -> Outcome:
     ]
     shown = next((run for run, r in zip(runs, results, strict=True) if run is not None and r.verdict != "AC"), runs[0])
     cpu = sum(run.cpu_seconds for run in runs if run is not None)
-    tools.metrics.add("sandbox_run_cpu_seconds_total", cpu, mode=case.mode)
     memory = max((run.memory_kb for run in runs if run is not None), default=0)
     outcome = Outcome(
         summary([r.verdict for r in results]),
@@ -63,9 +62,9 @@ def judge_stdio(case: Case, tools: Tools) -> Outcome:
 def _run_all(case: Case, tools: Tools, program: Path) -> list[Run | None]:
     """A run for each test, None for tests that were not run because time was spent."""
     runs: list[Run | None] = []
-    late, spent = 0, 0.0
+    late, spent, whole = 0, 0.0, stretched(case, case.job.timeout, False)
     for test in case.job.test_cases:
-        if late >= _TIMEOUTS_BEFORE_SKIP or spent > case.job.timeout:
+        if late >= _TIMEOUTS_BEFORE_SKIP or spent > whole:
             runs.append(None)
             continue
         run = run_once(case, tools, program, test["stdin"].encode(), _room(test))
@@ -79,12 +78,12 @@ def _count(case: Case, tools: Tools, program: Path) -> int | None:
     """Instructions of the whole program over all tests."""
     if instructions.missing():
         return None
-    total, spent = 0, 0.0
+    total, spent, whole = 0, 0.0, stretched(case, case.job.timeout, True)
     for test in case.job.test_cases:
         run = run_once(case, tools, program, test["stdin"].encode(), _room(test), counted=True)
         count = instructions.parse(run.stderr)
         spent += run.cpu_seconds
-        if run.verdict or count is None or spent > instructions.SLOWDOWN * case.job.timeout:
+        if run.verdict or count is None or spent > whole:
             return None
         total += count
     return total
@@ -126,7 +125,7 @@ def _close(actual: bytes, expected: bytes) -> bool:
     if not _NUMBER.fullmatch(actual) or not _NUMBER.fullmatch(expected):
         return False
     left, right = float(actual), float(expected)
-    return left == right or (math.isfinite(left) and abs(left - right) <= TOLERANCE * max(1.0, abs(right)))
+    return math.isfinite(left) and math.isfinite(right) and abs(left - right) <= TOLERANCE * max(1.0, abs(right))
 
 
 def _text(data: bytes) -> str:

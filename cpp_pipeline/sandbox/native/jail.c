@@ -37,6 +37,7 @@ enum { LANDLOCK_CREATE = 444, LANDLOCK_ADD = 445, LANDLOCK_RESTRICT = 446 };
 enum { EXECUTE = 1, WRITE_FILE = 2, READ_FILE = 4, READ_DIR = 8, TRUNCATE = 1 << 14, IOCTL_DEV = 1 << 15 };
 enum { ALL_FS = (1 << 16) - 1, MAKE_CHAR = 1 << 6, MAKE_SOCK = 1 << 9, MAKE_BLOCK = 1 << 11 };
 enum { ALL_NET = 3, ALL_SCOPED = 3 };
+enum { BOX_NICENESS = 5 };
 struct ruleset { uint64_t fs, net, scoped; };
 struct beneath { uint64_t allowed; int32_t fd; } __attribute__((packed));
 
@@ -195,6 +196,7 @@ int main(int argc, char **argv) {
     if (pid < 0) fail("fork", "");
     if (pid == 0) {
         sigprocmask(SIG_SETMASK, &before, 0);
+        setpriority(PRIO_PROCESS, 0, BOX_NICENESS); /* who answers requests comes before what is judged */
         prefer_for_oom();
         confine(options, command);
     }
