@@ -280,7 +280,8 @@ def test_without_a_compiler_nothing_is_judged_and_the_data_go_on(root_without_ve
     select = f"{PAIRS} or cmake_sft or sandbox_canaries"
     argv = command(root_without_verdicts, "run", "--preset", "smoke", "--select", select)
     done = run(["unshare", "--mount", "sh", "-c", f"{hide} && {shlex.join(argv)}"])
-    assert_data_went_on_without_verdicts(root_without_verdicts, done, "g++ is not installed; on Debian: apt-get install g++")
+    cause = "g++ is not installed; on Debian: apt-get install g++"
+    assert_data_went_on_without_verdicts(root_without_verdicts, done, cause)
 
 
 def test_a_full_disk_is_told_and_shows_no_half_file_and_a_larger_one_goes_on(tmp_path: Path) -> None:

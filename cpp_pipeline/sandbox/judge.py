@@ -25,7 +25,7 @@ from cpp_pipeline.sandbox.metrics import Metrics
 from cpp_pipeline.sandbox.modes import MODES
 from cpp_pipeline.sandbox.plain import unbalanced
 from cpp_pipeline.sandbox.reuse import Abandoned, Flights, Known
-from cpp_pipeline.sandbox.toolchain import Build, Toolchain, ToolchainError
+from cpp_pipeline.sandbox.toolchain import Build, Toolchain
 from cpp_pipeline.sandbox.types import (
     ANALYSES,
     FORGEABLE,
@@ -144,7 +144,8 @@ class Judge:
             consents = {"allow_unsafe": allow_unsafe, "environment_allows_unsafe": Settings.from_env().allow_unsafe}
             self.boxes = open_backend(backend, self.work, bwrap=bwrap, **consents)
             self.toolchain = Toolchain(self.boxes, self.work)
-            self.toolchain.prepared(Build())
+            for wide in (False, True):
+                self.toolchain.prepared(Build(), wide)
         except BaseException:
             self._workspace.close()
             raise

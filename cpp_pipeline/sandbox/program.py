@@ -26,17 +26,23 @@ class Entry:
     line: int = 1
 
 
-def unit(entries: Sequence[Entry], preamble: str) -> str:
-    """One translation unit with all entries; their messages carry the file names c0, c1, ..."""
+def unit(entries: Sequence[Entry], preamble: str, bare: bool = False) -> str:
+    """One translation unit with all entries; their messages carry the file names c0, c1, ...
+
+    A `bare` one does not need judge.hpp before it: it includes that behind the candidates, whose global names may be
+    those of headers that they do not include.
+    """
+    ours = [*(['#line 1 "judge"\n#include "judge.hpp"\n'] if bare else []), *dict.fromkeys(map(_codecs, entries))]
     parts = []
     if any(not e.plain for e in entries):
         # a candidate's own main must not replace the runner's
         parts.append("#define main candidate_main\n")
     parts.append(f'#line 1 "preamble"\n{preamble}\n')
-    parts += dict.fromkeys(codecs(entry.prototype) for entry in entries)
+    parts += [] if bare else ours
     for at, entry in enumerate(entries):
         opening, closing = (f"namespace c{at} {{\n", "\n}\n") if entry.plain else ("", "\n")
         parts.append(f'{opening}#line {entry.line} "c{at}"\n{entry.code}{closing}')
+    parts += ours if bare else []
     for at, entry in enumerate(entries):
         parts.append(f'#line 1 "c{at}"\n{call_glue(at, f"::c{at}::" if entry.plain else "::", entry.prototype)}')
     table = ", ".join(f"judge_call_{at}" for at in range(len(entries)))
@@ -44,6 +50,10 @@ def unit(entries: Sequence[Entry], preamble: str) -> str:
     parts.append(f"extern const judge_rpc::Entry judge_entries[] = {{{table}}};\n")
     parts.append(f"extern const unsigned judge_entry_count = {len(entries)};\n")
     return "".join(parts)
+
+
+def _codecs(entry: Entry) -> str:
+    return codecs(entry.prototype)
 
 
 def blamed(stderr: str) -> set[int]:

@@ -132,12 +132,13 @@ class Toolchain:
         out: Path,
         objects: Sequence[str] = ("runner.o",),
         caps: Caps | None = None,
+        bare: str | None = None,
     ) -> Compiled:
         """Compile one unit and link it with prebuilt objects to `out/program`.
 
         The header itself is hidden from the first attempt, so an unusable precompiled header cannot pass unseen.
-        A unit without `runner.o` and `harness.o` holds no text of ours that needs the header: where its names clash
-        with the header's, it is compiled without.
+        Where names of a unit clash with the header's, `bare` is compiled without it: the same unit which includes
+        judge.hpp itself, behind the candidate. A unit that is not called needs no such header and is its own `bare`.
 
         Raises
         ------
@@ -164,9 +165,12 @@ class Toolchain:
             done = attempt(begin, shim, replace(done, pch_hit=False))
         if done.status == "error" and shim and _ASKS_FOR_ALL.search(source) and self._lacks(done.stderr, build):
             done = attempt(begin, False, done)
-        if done.status == "error" and not _CALLED.intersection(objects) and _CLASH.search(done.stderr):
-            bare = attempt([], False, replace(done, tier="none"))
-            done = bare if bare.status == "ok" else replace(done, cpu_seconds=bare.cpu_seconds)
+        if bare is None and not _CALLED.intersection(objects):
+            bare = source
+        if done.status == "error" and bare is not None and _CLASH.search(done.stderr):
+            other = _Unit(bare, build, out, linked, mounts, _limits(caps or Caps()))
+            without = self._attempt(other, ["-I", "/box/native"], False, replace(done, tier="none"))
+            done = without if without.status == "ok" else replace(done, cpu_seconds=without.cpu_seconds)
         if done.status == "error" and not _BLAMES_CODE.search(done.stderr):
             self._see_whether_it_works(build)
         return done

@@ -33,7 +33,6 @@ ROUNDS = 5
 _RUNS = 2
 _STDERR_KEPT = 4096
 _RECORDS_BYTES, _RUN_CPU_SECONDS = 16 << 20, 120
-_SANITIZED_SLOWDOWN, _REPORT_SECONDS = 3.0, 2.0
 _LABEL = re.compile(r"\bc(\d+)(?=:\d+:)")
 _SCOPE = re.compile(r"\bc\d+::")
 
@@ -182,8 +181,9 @@ class Workbench:
     def _compile(self, cases: Sequence[RpcCase], folder: Path) -> Compiled:
         entries = [Entry(c.code, c.prototype, c.plain, _first_line(c)) for c in cases]
         first = cases[0]
+        bare = unit(entries, first.before, bare=True) if len(cases) == 1 and not first.plain else None
         text = unit(entries, first.before)
-        compiled = self.tools.toolchain.compile(text, first.build, folder, caps=first.job.caps)
+        compiled = self.tools.toolchain.compile(text, first.build, folder, caps=first.job.caps, bare=bare)
         self._count_compile(compiled, "grouped" if len(cases) > 1 else "alone")
         return compiled
 
@@ -264,7 +264,7 @@ def _slower(job: Job, count: bool) -> tuple[float, float]:
     if count:
         return instructions.SLOWDOWN, instructions.START_SECONDS
     # a report of ASan takes its time too, and a call that was ended while it wrote one would be a TLE
-    return (_SANITIZED_SLOWDOWN, _REPORT_SECONDS) if job.sanitize else (1.0, 0.0)
+    return (sanitizer.SLOWDOWN, sanitizer.REPORT_SECONDS) if job.sanitize else (1.0, 0.0)
 
 
 def _limits(caps: Caps) -> Limits:

@@ -161,3 +161,11 @@ def test_many_candidates_share_one_program_of_tests(judge: Judge) -> None:
 def test_nothing_of_the_candidate_reaches_the_asserts(judge: Judge, attack: str) -> None:
     result = judged(judge, f"#include <unistd.h>\n{attack}{ADD} {{ return 99; }}")
     assert (result.tests_passed, result.error) == (0, None)
+
+
+@pytest.mark.parametrize("tests", [TESTS, None])
+def test_global_names_of_headers_that_are_not_included_are_free(judge: Judge, tests: str | None) -> None:
+    code = f"#include <stdlib.h>\nusing namespace std;\nint count = 0;\n{ADD} {{ ++count; return a + b * count; }}"
+    cases = [] if tests else [{"args": [1, 2], "expected": 3}]
+    (result,) = judge.batch([Job("j", code, ADD, cases, test_code=tests or "")])
+    assert result.verdict == "AC"
