@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import cpp_pipeline_tests.sandbox
 from benchmarks.common.rows import Options, Row
 
-_FILES = ("test_decoders.py", "test_api_fuzz.py")
+_FILES = ("judging/test_decoders.py", "controller/test_api_fuzz.py")
 
 
 def run(options: Options) -> list[Row]:

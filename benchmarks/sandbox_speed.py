@@ -22,7 +22,7 @@ from benchmarks.common.peer import Evaluated, evaluate
 from benchmarks.common.rows import Options, Row, ratio_row
 from cpp_pipeline.problems.asserts import NotConvertible, convert
 from cpp_pipeline.sandbox.client import SandboxClient
-from cpp_pipeline.sandbox.prototype import parse_signature
+from cpp_pipeline.sandbox.cpp.prototype import parse_signature
 from cpp_pipeline.sandbox.types import Job, Result
 
 _NAME = "sandbox_speed"

@@ -55,7 +55,7 @@ def _compiler(root: str) -> Finding:
 
 
 def _isolation(root: str) -> Finding:
-    from cpp_pipeline.sandbox.startup import start_service
+    from cpp_pipeline.sandbox.controller.startup import start_service
 
     service = start_service(workers=1)
     if service.judge is not None:

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cpp_pipeline.main_job import dagster_instance, wants_default_dumps
-from cpp_pipeline.sandbox.startup import start_service
+from cpp_pipeline.sandbox.controller.startup import start_service
 from cpp_pipeline.storage.dumps import add_dump, dumps, named
 from cpp_pipeline.storage.store import Store
 

@@ -18,7 +18,7 @@ from benchmarks.common.humaneval import at_the_beginning, mutants
 from benchmarks.common.rows import Row, percentile, ratio_row
 from benchmarks.sandbox_leftovers import jobs
 from benchmarks.sandbox_speed import sample
-from cpp_pipeline.sandbox.lexer import normalised
+from cpp_pipeline.sandbox.cpp.lexer import normalised
 from cpp_pipeline.sandbox.types import Job
 
 CODE = "int twice(int a) {\n    if (a < 0) {\n        return 0;\n    }\n    return a + a;\n}\n"

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from cpp_pipeline.sandbox.cpp.lexer import Piece, pieces
 from cpp_pipeline.sandbox.formats import job_from_record
-from cpp_pipeline.sandbox.lexer import Piece, pieces
 from cpp_pipeline.sandbox.types import Job
 
 _SWAPS = {

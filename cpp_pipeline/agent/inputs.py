@@ -13,7 +13,7 @@ from typing import Any
 
 from cpp_pipeline.agent.router import HANDLE
 from cpp_pipeline.agent.tools import CODE, FILES, REQUEST, SIGNATURE
-from cpp_pipeline.sandbox.prototype import parse_signature
+from cpp_pipeline.sandbox.cpp.prototype import parse_signature
 
 _FENCE = re.compile(r"```[A-Za-z+]*[ \t]*\n(.*?)\n?```", re.DOTALL)
 _QUOTED = re.compile(r"`([^`\n]{3,400})`")

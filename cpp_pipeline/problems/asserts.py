@@ -12,7 +12,7 @@ from typing import Any
 
 from cpp_pipeline.problems.rows import Row
 from cpp_pipeline.problems.syntax import Node, function_name, functions, parse, text, walk
-from cpp_pipeline.sandbox.prototype import INTEGERS, CppType, Prototype
+from cpp_pipeline.sandbox.cpp.prototype import INTEGERS, CppType, Prototype
 
 _INTEGER = re.compile(r"(0[xX][0-9a-fA-F]+|0[bB][01]+|\d+)[uUlLzZ]*")
 _FLOAT = re.compile(r"(\d+\.\d*|\.\d+|\d+)([eE][-+]?\d+)?[fFlL]?")

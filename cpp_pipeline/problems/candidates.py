@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from cpp_pipeline.problems.rows import Row
-from cpp_pipeline.sandbox.prototype import Prototype, parse_signature
+from cpp_pipeline.sandbox.cpp.prototype import Prototype, parse_signature
 
 COMMON_HEADERS = (
     *("algorithm", "array", "climits", "cmath", "cstddef", "cstdint", "functional", "limits", "map", "numeric"),

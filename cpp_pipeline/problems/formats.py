@@ -21,9 +21,9 @@ from cpp_pipeline.problems.asserts import NotConvertible, convert
 from cpp_pipeline.problems.rows import Row, chat_instruction, problem_row, quarantine_row
 from cpp_pipeline.problems.syntax import function_name, functions, parse, text
 from cpp_pipeline.problems.tests import loads_tests
+from cpp_pipeline.sandbox.cpp.prototype import Prototype, parse_prototype, parse_signature
 from cpp_pipeline.sandbox.formats import assert_sites
-from cpp_pipeline.sandbox.prototype import Prototype, parse_prototype, parse_signature
-from cpp_pipeline.sandbox.values import encode
+from cpp_pipeline.sandbox.judging.values import encode
 from cpp_pipeline.schemas import TABLES
 
 NOT_CONVERTIBLE = "asserts not convertible"

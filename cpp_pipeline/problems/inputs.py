@@ -12,7 +12,7 @@ import random
 import re
 from typing import Any
 
-from cpp_pipeline.sandbox.prototype import INTEGERS, CppType, Prototype
+from cpp_pipeline.sandbox.cpp.prototype import INTEGERS, CppType, Prototype
 
 _BOUNDS = (5, 9, 20, 60, 999)
 _MAPS = {"std::map", "std::multimap", "std::unordered_map"}

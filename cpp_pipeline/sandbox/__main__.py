@@ -10,15 +10,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cpp_pipeline.sandbox.cache import default_cache_folder
 from cpp_pipeline.sandbox.canaries import run_canaries
 from cpp_pipeline.sandbox.client import SandboxClient, SandboxUnavailable
+from cpp_pipeline.sandbox.controller.service import QUEUE_SECONDS
+from cpp_pipeline.sandbox.controller.serving import DRAIN_SECONDS, die_with_parent, open_socket, serve, stop_on_sigterm
+from cpp_pipeline.sandbox.controller.startup import Remote, start_service
+from cpp_pipeline.sandbox.controller.tokens import Tokens
 from cpp_pipeline.sandbox.isolation.choose import BACKENDS
+from cpp_pipeline.sandbox.judging.cache import default_cache_folder
 from cpp_pipeline.sandbox.local import local_controller
-from cpp_pipeline.sandbox.service import QUEUE_SECONDS
-from cpp_pipeline.sandbox.serving import DRAIN_SECONDS, die_with_parent, open_socket, serve, stop_on_sigterm
-from cpp_pipeline.sandbox.startup import Remote, start_service
-from cpp_pipeline.sandbox.tokens import Tokens
 from cpp_pipeline.settings import Settings
 
 

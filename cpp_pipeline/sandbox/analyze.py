@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from cpp_pipeline.sandbox.toolchain import Toolchain
+from cpp_pipeline.sandbox.compiling.toolchain import Toolchain
 from cpp_pipeline.sandbox.types import ANALYSES, Finding
 
 _MESSAGE = re.compile(r"^candidate:(\d+):\d+: (?:fatal )?(warning|error): (.*)$", re.MULTILINE)

@@ -18,8 +18,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cpp_pipeline.sandbox.cmake_lint import lint
+from cpp_pipeline.sandbox.compiling.toolchain import NATIVE
 from cpp_pipeline.sandbox.isolation import Backend, Box, Limits
-from cpp_pipeline.sandbox.toolchain import NATIVE
 from cpp_pipeline.sandbox.types import CMakeJob, CMakeResult
 
 _LIMITS = Limits(

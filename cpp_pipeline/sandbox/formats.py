@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cpp_pipeline.sandbox.definitions import Definition, called, definitions
-from cpp_pipeline.sandbox.lexer import Piece, pieces
+from cpp_pipeline.sandbox.cpp.definitions import Definition, called, definitions
+from cpp_pipeline.sandbox.cpp.lexer import Piece, pieces
 from cpp_pipeline.sandbox.types import Job
 
 _CHECK_CHARS = 300

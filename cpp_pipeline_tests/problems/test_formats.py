@@ -11,7 +11,7 @@ from cpp_pipeline.problems.bundled import bundled_problems
 from cpp_pipeline.problems.formats import read_problems
 from cpp_pipeline.problems.tests import loads_tests
 from cpp_pipeline.problems.verify import verified
-from cpp_pipeline.sandbox.prototype import parse_signature
+from cpp_pipeline.sandbox.cpp.prototype import parse_signature
 from cpp_pipeline.schemas import TABLES
 
 GOOD = {

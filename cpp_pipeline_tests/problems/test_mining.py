@@ -13,9 +13,9 @@ from cpp_pipeline.problems.candidates import Unfit, candidate
 from cpp_pipeline.problems.inputs import natural_inputs
 from cpp_pipeline.problems.mining import MIN_TESTS, choose_tests, mine
 from cpp_pipeline.problems.tests import loads_tests
-from cpp_pipeline.sandbox.prototype import parse_signature
+from cpp_pipeline.sandbox.cpp.prototype import parse_signature
+from cpp_pipeline.sandbox.judging.values import encode
 from cpp_pipeline.sandbox.types import Job, Result
-from cpp_pipeline.sandbox.values import encode
 from cpp_pipeline.schemas import TABLES
 from cpp_pipeline_tests.problems.conftest import pair_row
 

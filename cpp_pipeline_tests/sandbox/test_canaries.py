@@ -25,8 +25,8 @@ from cpp_pipeline.sandbox.canaries import (
 )
 from cpp_pipeline.sandbox.canaries.attacks.problem import SORTED, SQUARES, SUM
 from cpp_pipeline.sandbox.canaries.correct import TASKS
-from cpp_pipeline.sandbox.cases import RpcCase, prepare
 from cpp_pipeline.sandbox.client import SandboxClient
+from cpp_pipeline.sandbox.judging.cases import RpcCase, prepare
 from cpp_pipeline.sandbox.types import ERRORS, FORGEABLE, Job, Result
 from cpp_pipeline.schemas import TABLES
 from cpp_pipeline.schemas.columns import VERDICTS

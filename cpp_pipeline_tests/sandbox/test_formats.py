@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cpp_pipeline.sandbox.definitions import definitions
+from cpp_pipeline.sandbox.cpp.definitions import definitions
+from cpp_pipeline.sandbox.cpp.lexer import pieces
 from cpp_pipeline.sandbox.formats import assert_sites, asserts_as_code, entry_prototype, job_from_record
-from cpp_pipeline.sandbox.lexer import pieces
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 PIECES = [

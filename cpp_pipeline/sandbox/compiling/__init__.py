@@ -1,0 +1,1 @@
+"""The compilers in their boxes, with precompiled headers."""

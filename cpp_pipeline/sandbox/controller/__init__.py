@@ -1,0 +1,1 @@
+"""The execution controller: HTTP, admission, replays, tokens, drain."""

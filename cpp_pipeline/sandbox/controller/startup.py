@@ -1,0 +1,103 @@
+"""Choosing and proving who judges before anything untrusted runs.
+
+Belongs here: the steps from nothing to a judge that may be trusted, or to the trouble why there is none.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from cpp_pipeline.sandbox.compiling.toolchain import ToolchainError
+from cpp_pipeline.sandbox.controller.remote import RemoteJudge
+from cpp_pipeline.sandbox.controller.service import QUEUE_SECONDS, Service, Trouble
+from cpp_pipeline.sandbox.controller.tokens import Tokens
+from cpp_pipeline.sandbox.isolation import IsolationError
+from cpp_pipeline.sandbox.judging.judge import Judge, Judging
+from cpp_pipeline.sandbox.types import Job
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Remote:
+    """Another controller that judges."""
+
+    url: str
+    token: str | None = None
+
+
+def start_service(
+    workers: int = 0,
+    tokens: Tokens | None = None,
+    bwrap: str = "bwrap",
+    backend: str = "auto",
+    *,
+    allow_unsafe: bool = False,
+    cache: Path | None = None,
+    remote: Remote | None = None,
+    queue_seconds: float = QUEUE_SECONDS,
+) -> Service:
+    """A service with a proven judge; or without one, with the reason, which every request is told.
+
+    Parameters
+    ----------
+    workers, backend, bwrap, allow_unsafe, cache
+        As in `Judge`.
+    remote : Remote, optional
+        Have another controller judge; then the parameters above mean nothing.
+    queue_seconds : float
+        Estimated CPU seconds for each worker that may wait.
+
+    Raises
+    ------
+    SandboxUnavailable
+        The other controller cannot be used.
+    """
+    found: Judging | Trouble
+    if remote is not None:
+        found = RemoteJudge(remote.url, remote.token)
+    else:
+        found = _proven(workers, backend, bwrap, allow_unsafe, cache)
+    if isinstance(found, Trouble):
+        logger.error("nothing will be executed: %s", found.message)
+    else:
+        isolation = found.capabilities()["isolation"]
+        backend, level = str(isolation["backend"]), str(isolation["level"])
+        found.metrics.add("sandbox_isolation_level", backend=backend, level=level)
+    return Service(found, tokens, queue_seconds)
+
+
+def _proven(workers: int, backend: str, bwrap: str, allow_unsafe: bool, cache: Path | None) -> Judge | Trouble:
+    try:
+        judge = Judge(workers, backend, bwrap, allow_unsafe, cache)
+    except IsolationError as error:
+        return Trouble("isolation_unavailable", str(error))
+    except ToolchainError as error:
+        return Trouble("toolchain_unavailable", str(error))
+    try:
+        trouble = _doubts(judge)
+    except IsolationError as error:
+        trouble = Trouble("isolation_unavailable", str(error))
+    except BaseException:
+        judge.close()
+        raise
+    if trouble is None:
+        return judge
+    judge.close()
+    return trouble
+
+
+def _doubts(judge: Judge) -> Trouble | None:
+    """Why this judge may not be used; None when known programs get their verdicts."""
+    head = "int solve(int a)"
+    tests = [{"args": [2], "expected": 3}]
+    bodies = {"right": "return a + 1;", "wrong": "return a;", "alone": "return a + 1;"}
+    jobs = [Job(n, f"{head} {{ {b} }}", head, tests, fresh=True) for n, b in bodies.items()]
+    jobs[2] = Job("alone", f"#include <vector>\n{jobs[2].code}", head, tests, fresh=True)
+    results = {r.id: (r.verdict, r.error) for r in judge.batch(jobs)}
+    wanted = {"right": ("AC", None), "wrong": ("WA", None), "alone": ("AC", None)}
+    if results == wanted:
+        return None
+    return Trouble("self_test_failed", f"known programs: expected {wanted}, found {results}; see the log")

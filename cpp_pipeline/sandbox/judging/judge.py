@@ -1,0 +1,385 @@
+"""The judge: what is judged together, what need not be judged again, and in what order results leave.
+
+Belongs here: deduplication in a batch, in flight and from earlier runs; grouping, the check of groups by samples,
+worker threads. Not here: how one case is judged (`workbench`, `modes`).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from cpp_pipeline.sandbox.analyze import analyse
+from cpp_pipeline.sandbox.cmake import judge_cmake
+from cpp_pipeline.sandbox.compiling.toolchain import Build, Toolchain
+from cpp_pipeline.sandbox.cpp.plain import unbalanced
+from cpp_pipeline.sandbox.isolation import IsolationError
+from cpp_pipeline.sandbox.isolation.choose import open_backend
+from cpp_pipeline.sandbox.judging.cache import VerdictCache
+from cpp_pipeline.sandbox.judging.cases import Case, Outcome, RpcCase, Tools, prepare
+from cpp_pipeline.sandbox.judging.modes import MODES
+from cpp_pipeline.sandbox.judging.reuse import Abandoned, Flights, Known
+from cpp_pipeline.sandbox.judging.verdicts import address, same
+from cpp_pipeline.sandbox.judging.workbench import Workbench
+from cpp_pipeline.sandbox.judging.workspace import Workspace
+from cpp_pipeline.sandbox.metrics import Metrics
+from cpp_pipeline.sandbox.types import (
+    ANALYSES,
+    FORGEABLE,
+    HARNESSES,
+    STANDARDS,
+    CMakeJob,
+    CMakeResult,
+    Finding,
+    Job,
+    Result,
+)
+from cpp_pipeline.settings import Settings
+
+logger = logging.getLogger(__name__)
+GROUP = 48
+_SMALLEST_SPLIT = 32
+_SAMPLE_EVERY, _SAMPLE_FROM = 64, 32
+_LATE = "queue_timeout: the deadline passed before the job was judged"
+_FIRST_ESTIMATE, _ESTIMATE_WEIGHT = 0.15, 0.05
+T = TypeVar("T")
+
+
+class Judging(Protocol):
+    """What the controller needs: a judge here, or one behind another controller."""
+
+    workers: int
+    metrics: Metrics
+
+    def batch(self, jobs: Sequence[Job], deadline: float | None = None) -> Generator[Result, None, None]:
+        """Exactly one result a job, in the order in which they are known.
+
+        `deadline` is a time of `time.monotonic`; what has not begun by then has error `queue_timeout`. Closing the
+        iterator cancels what has not begun.
+        """
+
+    def cmake(self, job: CMakeJob) -> Future[CMakeResult]:
+        """Judge a CMakeLists.txt on the judge's workers."""
+
+    def analyse(self, code: str, kind: str) -> Future[list[Finding]]:
+        """Look for findings on the judge's workers."""
+
+    def estimate(self, jobs: Sequence[Job]) -> float:
+        """CPU seconds that the jobs will take, from the mean of those before."""
+
+    def capabilities(self) -> dict[str, Any]:
+        """What can be judged, by what, and how it is isolated."""
+
+    def close(self) -> None:
+        """End running boxes and remove what is left of them."""
+
+
+@dataclass
+class _Batch:
+    """Bookkeeping of one batch; lives and dies in `Judge.batch`."""
+
+    deadline: float | None
+    asked: dict[str, list[Job]] = field(default_factory=dict)
+    cases: dict[str, Case] = field(default_factory=dict)
+    grouped: dict[str, Outcome] = field(default_factory=dict)
+    samples: dict[str, Outcome] = field(default_factory=dict)
+    mismatch: bool = False
+
+    def add(self, job: Job, case: Case) -> None:
+        """Note who asks for what; one job that is to be judged anew makes its case so."""
+        self.asked.setdefault(case.key, []).append(job)
+        if case.key not in self.cases or job.fresh:
+            self.cases[case.key] = case
+
+    def waiting(self) -> list[Case]:
+        """Cases that are not answered."""
+        return [case for key, case in self.cases.items() if key in self.asked]
+
+    @property
+    def late(self) -> bool:
+        return self.deadline is not None and time.monotonic() > self.deadline
+
+
+class Judge:
+    """Judges jobs on `workers` threads; each thread waits for a box, so threads are cheap.
+
+    Parameters
+    ----------
+    workers : int
+        Boxes side by side; 0 means one a core.
+    backend : str
+        Isolation, see `isolation.choose`; "auto" takes the first that this machine has.
+    bwrap : str
+        Program of the bubblewrap backend.
+    allow_unsafe : bool
+        One of the two consents that backend "none" needs.
+    cache : Path, optional
+        Folder of verdicts of earlier runs; None keeps none.
+
+    Raises
+    ------
+    IsolationError, ToolchainError
+        This machine cannot judge; the message says why and what to install.
+    """
+
+    def __init__(
+        self,
+        workers: int = 0,
+        backend: str = "auto",
+        bwrap: str = "bwrap",
+        allow_unsafe: bool = False,
+        cache: Path | None = None,
+    ) -> None:
+        self.metrics = Metrics()
+        self.workers = workers or os.cpu_count() or 1
+        self._workspace = Workspace()
+        self.work = self._workspace.path
+        try:
+            consents = {"allow_unsafe": allow_unsafe, "environment_allows_unsafe": Settings.from_env().allow_unsafe}
+            self.boxes = open_backend(backend, self.work, bwrap=bwrap, **consents)
+            self.toolchain = Toolchain(self.boxes, self.work)
+            for wide in (False, True):
+                self.toolchain.prepared(Build(), wide)
+        except BaseException:
+            self._workspace.close()
+            raise
+        self.isolation = {"backend": self.boxes.name, "level": self.boxes.level}
+        self.tools = Tools(self.boxes, self.toolchain, self.metrics)
+        self.bench = Workbench(self.tools)
+        self._known = Known(VerdictCache.open(cache, self.toolchain.identity()))
+        self._flights = Flights()
+        self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="judge")
+        self._seconds_per_job = _FIRST_ESTIMATE
+
+    def close(self) -> None:
+        """End running boxes and remove the work folder."""
+        self.boxes.close()
+        # what waits fails by itself at its first box; a cancelled future would never wake those who wait for it
+        self._pool.shutdown(wait=True)
+        self._known.close()
+        self._workspace.close()
+
+    def cmake(self, job: CMakeJob) -> Future[CMakeResult]:
+        """Judge a CMakeLists.txt on the judge's workers."""
+        return self._submit(lambda: judge_cmake(self.boxes, self.work, job))
+
+    def analyse(self, code: str, kind: str) -> Future[list[Finding]]:
+        """Look for findings on the judge's workers."""
+        return self._submit(lambda: analyse(self.toolchain, code, kind))
+
+    def _submit(self, work: Callable[[], T]) -> Future[T]:
+        return self._pool.submit(work)
+
+    def estimate(self, jobs: Sequence[Job]) -> float:
+        """CPU seconds that the jobs will take, from the mean of those before."""
+        return len(jobs) * self._seconds_per_job
+
+    def capabilities(self) -> dict[str, Any]:
+        """What can be judged, by what, and how it is isolated."""
+        return {
+            "isolation": {**self.isolation, "cgroup": self.boxes.cgroup},
+            "compiler": self.toolchain.version(),
+            "standards": list(STANDARDS),
+            "analyses": list(ANALYSES),
+            "harnesses": {name: {"forgeable": name in FORGEABLE} for name in HARNESSES if name != "auto"},
+            "workers": self.workers,
+        }
+
+    def batch(self, jobs: Sequence[Job], deadline: float | None = None) -> Generator[Result, None, None]:
+        """Exactly one result a job, in the order in which they are known; see `Judging`.
+
+        Identical jobs are judged once, also those of another batch that is under way. Results of a group leave only
+        after its samples agree.
+        """
+        batch = _Batch(deadline)
+        for job in jobs:
+            case, outcome = self._at_once(job)
+            if outcome is not None:
+                yield self._done(job, case, outcome, batch)
+            elif case is not None:
+                batch.add(job, case)
+        asked = [c for c in batch.cases.values() if not c.job.fresh]
+        known = self._known.find(asked)
+        self.metrics.add("sandbox_cache_misses_total", len(asked) - len(known))
+        for key, outcome in known.items():
+            yield from self._answer(batch.cases[key], outcome, batch, hit=True)
+        mine: list[Case] = []
+        pending: dict[Future[list[Outcome]], tuple[str, list[Case]]] = {}
+        try:
+            for case in batch.waiting():
+                elsewhere = None if case.job.fresh else self._flights.begin(case.key)
+                if elsewhere is None:
+                    mine.append(case)
+                else:
+                    pending[elsewhere] = ("elsewhere", [case])
+            together = self._start(mine, batch, pending)
+            yield from self._collect(pending, batch, together)
+        finally:
+            for future in pending:
+                future.cancel()
+            self._flights.abandon(c.key for c in mine if not c.job.fresh)
+
+    def _at_once(self, job: Job) -> tuple[Case | None, Outcome | None]:
+        """The case of a job, and its outcome where no compiler is needed for that."""
+        try:
+            case = prepare(job)
+        except ValueError as error:
+            return None, Outcome(None, error=f"harness_compile_failed: {error}")
+        reason = unbalanced(job.code, job.preamble) if case.mode == "rpc" else ""
+        if not reason:
+            return case, None
+        self.metrics.add("sandbox_unbalanced_total")
+        return case, Outcome("CE", False, stderr=reason)
+
+    def _start(
+        self, cases: list[Case], batch: _Batch, pending: dict[Future[list[Outcome]], tuple[str, list[Case]]]
+    ) -> list[RpcCase]:
+        """Hand the cases to the workers; gives those that are judged in groups."""
+        groups = self._groups([c for c in cases if isinstance(c, RpcCase) and c.plain])
+        together = [c for g in groups for c in g]
+        shared = {c.key for c in together}
+        for group in groups:
+            pending[self._pool.submit(self._grouped, group, batch)] = ("group", list(group))
+        for kind, chosen in (("sample", _sample(together)), ("alone", [c for c in cases if c.key not in shared])):
+            for case in chosen:
+                pending[self._pool.submit(self._alone, case, batch)] = (kind, [case])
+        return together
+
+    def _grouped(self, cases: Sequence[RpcCase], batch: _Batch) -> list[Outcome]:
+        return [_late()] * len(cases) if batch.late else self.bench.group(cases)
+
+    def _alone(self, case: Case, batch: _Batch) -> list[Outcome]:
+        if batch.late:
+            return [_late()]
+        if isinstance(case, RpcCase):
+            return [self.bench.alone(case)]
+        self.metrics.add("sandbox_candidates_total", mode=case.mode)
+        return [MODES[case.mode](case, self.tools)]
+
+    def _groups(self, plain: list[RpcCase]) -> list[list[RpcCase]]:
+        """Cases that may share a unit, at most `GROUP` together, spread over the workers."""
+        by_unit: dict[tuple[object, ...], list[RpcCase]] = {}
+        for case in plain:
+            by_unit.setdefault(case.unit, []).append(case)
+        groups = []
+        for cases in by_unit.values():
+            size = min(GROUP, max(_SMALLEST_SPLIT, -(-len(cases) // self.workers)))
+            groups += [cases[i : i + size] for i in range(0, len(cases), size)]
+        return [g for g in groups if len(g) > 1]
+
+    def _collect(
+        self,
+        pending: dict[Future[list[Outcome]], tuple[str, list[Case]]],
+        batch: _Batch,
+        together: list[RpcCase],
+    ) -> Iterator[Result]:
+        held = {f for f, (kind, _) in pending.items() if kind in ("group", "sample")}
+        while pending:
+            done, _ = wait(pending, return_when=FIRST_COMPLETED)
+            for future in done:
+                kind, cases = pending.pop(future)
+                held.discard(future)
+                if kind == "elsewhere" and isinstance(future.exception(), Abandoned):
+                    pending[self._pool.submit(self._alone, cases[0], batch)] = ("alone", cases)
+                    continue
+                for case, outcome in zip(cases, _outcomes(future, len(cases)), strict=True):
+                    if kind in ("alone", "elsewhere"):
+                        yield from self._answer(case, outcome, batch, flown=kind == "elsewhere")
+                    else:
+                        (batch.grouped if kind == "group" else batch.samples)[case.key] = outcome
+            if not held and batch.grouped:
+                if self._agree(batch):
+                    for case in together:
+                        yield from self._answer(case, batch.grouped[case.key], batch)
+                else:
+                    for case in together:
+                        pending[self._pool.submit(self._alone, case, batch)] = ("alone", [case])
+                batch.grouped = {}
+
+    def _agree(self, batch: _Batch) -> bool:
+        for key, single in batch.samples.items():
+            grouped = batch.grouped[key]
+            if single.error or grouped.error or same(single, grouped):
+                continue
+            logger.warning(
+                "job %s: %s in a group, %s alone; the whole batch is judged again one by one",
+                *(batch.cases[key].job.id, grouped.verdict, single.verdict),
+            )
+            self.metrics.add("sandbox_group_mismatch_total")
+            batch.mismatch = True
+        return not batch.mismatch
+
+    def _answer(
+        self, case: Case, outcome: Outcome, batch: _Batch, hit: bool = False, flown: bool = False
+    ) -> Iterator[Result]:
+        """Results of all jobs that asked for a case; those who wait elsewhere and the next run are told as well."""
+        if not hit and not flown and not case.job.fresh:
+            self._known.keep([(case.key, outcome)])
+            if outcome.error == _LATE:  # our deadline is not theirs
+                self._flights.abandon([case.key])
+            else:
+                self._flights.land(case.key, outcome)
+        jobs = batch.asked.pop(case.key)
+        cost = 0.0 if hit or flown else _cost(outcome)
+        for at, job in enumerate(jobs):
+            self._seconds_per_job += _ESTIMATE_WEIGHT * ((cost if at == 0 else 0.0) - self._seconds_per_job)
+            where = "batch" if at > 0 else "flight" if flown else ""
+            yield self._done(job, case, outcome, batch, hit=hit, repeated=where)
+
+    def _done(
+        self, job: Job, case: Case | None, outcome: Outcome, batch: _Batch, hit: bool = False, repeated: str = ""
+    ) -> Result:
+        if outcome.error is not None:
+            self.metrics.add("sandbox_errors_total", kind=outcome.error.split(":")[0])
+        if hit:
+            self.metrics.add("sandbox_cache_hits_total")
+        if repeated:
+            self.metrics.add("sandbox_deduplicated_total", where=repeated)
+        self.metrics.add(
+            "sandbox_results_total",
+            verdict=outcome.verdict or "error",
+            harness=case.mode if case is not None else job.harness,
+        )
+        extra = {
+            "isolation": dict(self.isolation),
+            "cache": {"hit": hit, "key": case.key if case is not None else None},
+            "harness": {
+                "deduplicated": bool(repeated),
+                "group_mismatch": batch.mismatch,
+                "compiler": self.toolchain.version(case.job.compiler if case is not None else "g++"),
+            },
+        }
+        return address(outcome, job, case, extra)
+
+
+def _late() -> Outcome:
+    return Outcome(None, error=_LATE)
+
+
+def _cost(outcome: Outcome) -> float:
+    """CPU seconds of one case."""
+    return float(outcome.compile.get("cpu_ms", 0) + outcome.run.get("cpu_ms", 0)) / 1000
+
+
+def _outcomes(future: Future[list[Outcome]], count: int) -> list[Outcome]:
+    """Outcomes of finished work; an exception becomes an error of every case, never a verdict."""
+    trouble = future.exception()
+    if trouble is None:
+        return future.result()
+    logger.error("judging failed", exc_info=trouble)
+    kind = "worker_lost" if isinstance(trouble, IsolationError | OSError) else "internal"
+    return [Outcome(None, error=f"{kind}: {trouble}")] * count
+
+
+def _sample(together: list[RpcCase]) -> list[Case]:
+    """Every 64th grouped case, at least one of 32; where to begin is drawn from the cases themselves."""
+    if len(together) < _SAMPLE_FROM:
+        return []
+    offset = int(together[0].key[:8], 16) % min(_SAMPLE_EVERY, len(together))
+    return list(together[offset::_SAMPLE_EVERY])
