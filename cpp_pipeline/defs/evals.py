@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from cpp_pipeline.defs.code import VERDICTS
 from cpp_pipeline.defs.resources import PRESET, SETTINGS
 from cpp_pipeline.evaluation import model_page, reports
 from cpp_pipeline.storage.assets import folder_asset, write_result
@@ -12,7 +13,7 @@ from cpp_pipeline.storage.metadata import metrics_markdown
 
 _SETUP = {"samples": PRESET.eval_samples, "seed": SETTINGS.seed, "preset": PRESET.name}
 _NEEDS = frozenset({"launcher", "sandbox"})
-_CODE = ["evaluation", "rollouts", "models", "sandbox", "corpus/formats.py"]
+_CODE = ["evaluation", "rollouts", "models", *VERDICTS, "corpus/formats.py"]
 CODE_EVALS = {
     "base_eval": ("base_checkpoint", "fim", ()),
     "sft_eval": ("sft_checkpoint", "chat", ("base_eval",)),
@@ -132,7 +133,7 @@ def router_eval(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]
     group="evals",
     kinds={"pytorch", "cpp"},
     deps=["agent_problems", "router_checkpoint", "gspo_checkpoint", "cmake_checkpoint", "sandbox_canaries"],
-    code=["agent", "evaluation", "models", "sandbox"],
+    code=["agent", "evaluation", "models", *VERDICTS],
     config=_SETUP,
     resources=_NEEDS,
     description="The whole agent on end-to-end tasks: route, act, verify, refine.",

@@ -8,6 +8,7 @@ import dagster as dg
 
 from cpp_pipeline.corpus.cmake import cmake_training_rows
 from cpp_pipeline.corpus.sft import kept_problems
+from cpp_pipeline.defs.code import VERDICTS
 from cpp_pipeline.defs.resources import PRESET, SETTINGS
 from cpp_pipeline.rollouts.preference import training_pairs
 from cpp_pipeline.storage.assets import folder_asset
@@ -46,7 +47,7 @@ def _model(
         group="models",
         kinds={"pytorch", "huggingface"},
         deps=deps,
-        code=[*_COMMON, code, *(["sandbox"] if sandbox else [])],
+        code=[*_COMMON, code, *(VERDICTS if sandbox else [])],
         config={"preset": PRESET.name, "seed": SETTINGS.seed, **config},
         description=description,
         resources=_LAUNCH | ({"sandbox"} if sandbox else set()),

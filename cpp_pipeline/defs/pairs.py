@@ -4,6 +4,7 @@ import dagster as dg
 import polars as pl
 
 from cpp_pipeline.curate.distinct import distinct_pairs
+from cpp_pipeline.defs.code import VERDICTS
 from cpp_pipeline.defs.resources import PRESET, SETTINGS
 from cpp_pipeline.extract.cmake_facts import packages
 from cpp_pipeline.extract.cmake_rows import cmake_rows
@@ -59,7 +60,7 @@ def cmake_packages(context: dg.AssetExecutionContext, clean_files: pl.LazyFrame)
     "cmake_sft_quarantine",
     group="pairs",
     kinds={"cmake", "polars"},
-    code=["extract", "sandbox"],
+    code=["extract", *VERDICTS],
     deps=["sandbox_canaries"],
     resources=frozenset({"sandbox"}),
     description="One instruction a file; packages that the file links are stubbed, so nothing is built.",
@@ -75,7 +76,7 @@ def cmake_sft(context: dg.AssetExecutionContext, clean_files: pl.LazyFrame) -> t
     "cmake_problems",
     group="pairs",
     kinds={"cmake", "polars"},
-    code=["problems/cmake_projects.py", "sandbox"],
+    code=["problems/cmake_projects.py", *VERDICTS],
     config={"train": PRESET.cmake_train, "eval": PRESET.cmake_eval, "seed": SETTINGS.seed},
     deps=["sandbox_canaries"],
     resources=frozenset({"sandbox"}),

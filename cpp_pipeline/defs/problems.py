@@ -3,6 +3,7 @@
 import dagster as dg
 import polars as pl
 
+from cpp_pipeline.defs.code import VERDICTS
 from cpp_pipeline.defs.resources import PRESET, SETTINGS
 from cpp_pipeline.problems.assemble import eval_set, train_set
 from cpp_pipeline.problems.repairs import near_misses as neighbours
@@ -20,7 +21,7 @@ _SANDBOX = frozenset({"sandbox"})
     "eval_problems_quarantine",
     group="problems",
     kinds={"cpp", "polars"},
-    code=["problems", "sandbox"],
+    code=["problems", *VERDICTS],
     config=_SIZES,
     deps=["sandbox_canaries"],
     resources=_SANDBOX,
@@ -37,7 +38,7 @@ def eval_problems(context: dg.AssetExecutionContext) -> tuple[pl.LazyFrame, pl.L
     "train_problems_quarantine",
     group="problems",
     kinds={"cpp", "polars"},
-    code=["problems", "sandbox", "curate/similarity.py"],
+    code=["problems", *VERDICTS, "curate/similarity.py"],
     config={**_SIZES, "mined": PRESET.mined_candidates},
     deps=["sandbox_canaries"],
     resources=_SANDBOX,
@@ -55,7 +56,7 @@ def train_problems(
     "repair_rows",
     group="problems",
     kinds={"cpp", "polars"},
-    code=["problems", "sandbox"],
+    code=["problems", *VERDICTS],
     config={"limit": PRESET.sft_problems, "seed": SETTINGS.seed},
     deps=["sandbox_canaries"],
     resources=_SANDBOX,
@@ -71,7 +72,7 @@ def repair_rows(context: dg.AssetExecutionContext, train_problems: pl.LazyFrame)
     "near_misses",
     group="problems",
     kinds={"cpp", "polars"},
-    code=["problems", "sandbox"],
+    code=["problems", *VERDICTS],
     config={"limit": PRESET.sft_problems, "seed": SETTINGS.seed},
     deps=["sandbox_canaries"],
     resources=_SANDBOX,

@@ -4,13 +4,14 @@ import dagster as dg
 import polars as pl
 
 from cpp_pipeline.corpus.sft import chosen_problems, kept_problems
+from cpp_pipeline.defs.code import VERDICTS
 from cpp_pipeline.defs.resources import PRESET, SETTINGS
 from cpp_pipeline.rollouts import preference, prompts
 from cpp_pipeline.storage.assets import table_asset, work_folder
 from cpp_pipeline.storage.scratch import scratch_file
 
 _SAMPLING = {"k": PRESET.k, "problems": PRESET.pass_k_problems, "seed": SETTINGS.seed, "preset": PRESET.name}
-_CODE = ["rollouts", "models", "sandbox", "corpus/formats.py", "corpus/sft.py"]
+_CODE = ["rollouts", "models", *VERDICTS, "corpus/formats.py", "corpus/sft.py"]
 _NEEDS = frozenset({"launcher", "sandbox"})
 
 

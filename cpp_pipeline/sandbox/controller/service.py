@@ -22,7 +22,7 @@ from cpp_pipeline.sandbox.controller.replays import Answer, KeyReused, Replays
 from cpp_pipeline.sandbox.controller.tokens import Tokens
 from cpp_pipeline.sandbox.controller.web import Refused
 from cpp_pipeline.sandbox.isolation import IsolationError
-from cpp_pipeline.sandbox.judging.judge import Judging
+from cpp_pipeline.sandbox.judging.protocol import Judging
 from cpp_pipeline.sandbox.metrics import Metrics
 from cpp_pipeline.sandbox.types import Job, Result
 

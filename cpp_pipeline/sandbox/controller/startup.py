@@ -14,7 +14,8 @@ from cpp_pipeline.sandbox.controller.remote import RemoteJudge
 from cpp_pipeline.sandbox.controller.service import QUEUE_SECONDS, Service, Trouble
 from cpp_pipeline.sandbox.controller.tokens import Tokens
 from cpp_pipeline.sandbox.isolation import IsolationError
-from cpp_pipeline.sandbox.judging.judge import Judge, Judging
+from cpp_pipeline.sandbox.judging.judge import Judge
+from cpp_pipeline.sandbox.judging.protocol import Judging
 from cpp_pipeline.sandbox.types import Job
 
 logger = logging.getLogger(__name__)

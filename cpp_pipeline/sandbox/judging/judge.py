@@ -6,6 +6,7 @@ worker threads. Not here: how one case is judged (`workbench`, `modes`).
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import time
@@ -13,16 +14,18 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from cpp_pipeline.sandbox.analyze import analyse
 from cpp_pipeline.sandbox.cmake import judge_cmake
 from cpp_pipeline.sandbox.compiling.toolchain import Build, Toolchain
+from cpp_pipeline.sandbox.cpp.lexer import key
 from cpp_pipeline.sandbox.cpp.plain import unbalanced
 from cpp_pipeline.sandbox.isolation import IsolationError
 from cpp_pipeline.sandbox.isolation.choose import open_backend
 from cpp_pipeline.sandbox.judging.cache import VerdictCache
 from cpp_pipeline.sandbox.judging.cases import Case, Outcome, RpcCase, Tools, prepare
+from cpp_pipeline.sandbox.judging.groups import grouped, sampled
 from cpp_pipeline.sandbox.judging.modes import MODES
 from cpp_pipeline.sandbox.judging.reuse import Abandoned, Flights, Known
 from cpp_pipeline.sandbox.judging.verdicts import address, same
@@ -43,41 +46,9 @@ from cpp_pipeline.sandbox.types import (
 from cpp_pipeline.settings import Settings
 
 logger = logging.getLogger(__name__)
-GROUP = 48
-_SMALLEST_SPLIT = 32
-_SAMPLE_EVERY, _SAMPLE_FROM = 64, 32
 _LATE = "queue_timeout: the deadline passed before the job was judged"
 _FIRST_ESTIMATE, _ESTIMATE_WEIGHT = 0.15, 0.05
 T = TypeVar("T")
-
-
-class Judging(Protocol):
-    """What the controller needs: a judge here, or one behind another controller."""
-
-    workers: int
-    metrics: Metrics
-
-    def batch(self, jobs: Sequence[Job], deadline: float | None = None) -> Generator[Result, None, None]:
-        """Exactly one result a job, in the order in which they are known.
-
-        `deadline` is a time of `time.monotonic`; what has not begun by then has error `queue_timeout`. Closing the
-        iterator cancels what has not begun.
-        """
-
-    def cmake(self, job: CMakeJob) -> Future[CMakeResult]:
-        """Judge a CMakeLists.txt on the judge's workers."""
-
-    def analyse(self, code: str, kind: str) -> Future[list[Finding]]:
-        """Look for findings on the judge's workers."""
-
-    def estimate(self, jobs: Sequence[Job]) -> float:
-        """CPU seconds that the jobs will take, from the mean of those before."""
-
-    def capabilities(self) -> dict[str, Any]:
-        """What can be judged, by what, and how it is isolated."""
-
-    def close(self) -> None:
-        """End running boxes and remove what is left of them."""
 
 
 @dataclass
@@ -152,7 +123,7 @@ class Judge:
         self.isolation = {"backend": self.boxes.name, "level": self.boxes.level}
         self.tools = Tools(self.boxes, self.toolchain, self.metrics)
         self.bench = Workbench(self.tools)
-        self._known = Known(VerdictCache.open(cache, self.toolchain.identity()))
+        self._known = Known(VerdictCache.open(cache, key(self.toolchain.identity(), self.boxes.name, _sources())))
         self._flights = Flights()
         self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="judge")
         self._seconds_per_job = _FIRST_ESTIMATE
@@ -192,7 +163,7 @@ class Judge:
         }
 
     def batch(self, jobs: Sequence[Job], deadline: float | None = None) -> Generator[Result, None, None]:
-        """Exactly one result a job, in the order in which they are known; see `Judging`.
+        """Exactly one result a job, in the order in which they are known; see `protocol.Judging`.
 
         Identical jobs are judged once, also those of another batch that is under way. Results of a group leave only
         after its samples agree.
@@ -207,8 +178,8 @@ class Judge:
         asked = [c for c in batch.cases.values() if not c.job.fresh]
         known = self._known.find(asked)
         self.metrics.add("sandbox_cache_misses_total", len(asked) - len(known))
-        for key, outcome in known.items():
-            yield from self._answer(batch.cases[key], outcome, batch, hit=True)
+        for name, outcome in known.items():
+            yield from self._answer(batch.cases[name], outcome, batch, hit=True)
         mine: list[Case] = []
         pending: dict[Future[list[Outcome]], tuple[str, list[Case]]] = {}
         try:
@@ -241,12 +212,12 @@ class Judge:
         self, cases: list[Case], batch: _Batch, pending: dict[Future[list[Outcome]], tuple[str, list[Case]]]
     ) -> list[RpcCase]:
         """Hand the cases to the workers; gives those that are judged in groups."""
-        groups = self._groups([c for c in cases if isinstance(c, RpcCase) and c.plain])
+        groups = grouped(cases, self.workers)
         together = [c for g in groups for c in g]
         shared = {c.key for c in together}
         for group in groups:
             pending[self._pool.submit(self._grouped, group, batch)] = ("group", list(group))
-        for kind, chosen in (("sample", _sample(together)), ("alone", [c for c in cases if c.key not in shared])):
+        for kind, chosen in (("sample", sampled(together)), ("alone", [c for c in cases if c.key not in shared])):
             for case in chosen:
                 pending[self._pool.submit(self._alone, case, batch)] = (kind, [case])
         return together
@@ -261,17 +232,6 @@ class Judge:
             return [self.bench.alone(case)]
         self.metrics.add("sandbox_candidates_total", mode=case.mode)
         return [MODES[case.mode](case, self.tools)]
-
-    def _groups(self, plain: list[RpcCase]) -> list[list[RpcCase]]:
-        """Cases that may share a unit, at most `GROUP` together, spread over the workers."""
-        by_unit: dict[tuple[object, ...], list[RpcCase]] = {}
-        for case in plain:
-            by_unit.setdefault(case.unit, []).append(case)
-        groups = []
-        for cases in by_unit.values():
-            size = min(GROUP, max(_SMALLEST_SPLIT, -(-len(cases) // self.workers)))
-            groups += [cases[i : i + size] for i in range(0, len(cases), size)]
-        return [g for g in groups if len(g) > 1]
 
     def _collect(
         self,
@@ -303,13 +263,13 @@ class Judge:
                 batch.grouped = {}
 
     def _agree(self, batch: _Batch) -> bool:
-        for key, single in batch.samples.items():
-            grouped = batch.grouped[key]
-            if single.error or grouped.error or same(single, grouped):
+        for name, single in batch.samples.items():
+            together = batch.grouped[name]
+            if single.error or together.error or same(single, together):
                 continue
             logger.warning(
                 "job %s: %s in a group, %s alone; the whole batch is judged again one by one",
-                *(batch.cases[key].job.id, grouped.verdict, single.verdict),
+                *(batch.cases[name].job.id, together.verdict, single.verdict),
             )
             self.metrics.add("sandbox_group_mismatch_total")
             batch.mismatch = True
@@ -358,6 +318,14 @@ class Judge:
         return address(outcome, job, case, extra)
 
 
+@functools.cache
+def _sources() -> str:
+    """Digest of our own sources that decide a verdict: after a change of them earlier verdicts are not used."""
+    room = Path(__file__).resolve().parents[1]
+    files = sorted(f for part in ("cpp", "compiling", "isolation", "judging") for f in (room / part).rglob("*.py"))
+    return key(*(f.read_text() for f in files))
+
+
 def _late() -> Outcome:
     return Outcome(None, error=_LATE)
 
@@ -375,11 +343,3 @@ def _outcomes(future: Future[list[Outcome]], count: int) -> list[Outcome]:
     logger.error("judging failed", exc_info=trouble)
     kind = "worker_lost" if isinstance(trouble, IsolationError | OSError) else "internal"
     return [Outcome(None, error=f"{kind}: {trouble}")] * count
-
-
-def _sample(together: list[RpcCase]) -> list[Case]:
-    """Every 64th grouped case, at least one of 32; where to begin is drawn from the cases themselves."""
-    if len(together) < _SAMPLE_FROM:
-        return []
-    offset = int(together[0].key[:8], 16) % min(_SAMPLE_EVERY, len(together))
-    return list(together[offset::_SAMPLE_EVERY])
