@@ -40,6 +40,7 @@ def show(rows: Sequence[Row]) -> None:
 
 def write(rows: Sequence[Row], folder: Path, seconds: float) -> None:
     """Write `benchmarks.md` and `benchmarks.png` into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
     _plot([row for row in rows if row.ratio is not None], folder / "benchmarks.png")
     parts = [_INTRODUCTION, f"Run of {datetime.datetime.now(datetime.UTC):%Y-%m-%d}, {seconds / 60:.0f} minutes.\n"]
     parts.append(_markdown(("machine", ""), facts()))
