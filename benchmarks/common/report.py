@@ -76,6 +76,6 @@ def _plot(rows: Sequence[Row], path: Path) -> None:
         if row.least is not None:
             axes.plot([row.least, row.least], [at - 0.45, at + 0.45], color="black")
     axes.invert_yaxis()
-    axes.set_xlabel("CPU of the peer / CPU of ours (line: the bar that has to be reached)")
+    axes.set_xlabel("CPU of peer / ours (line: bar)")
     figure.savefig(path, dpi=110)
     pyplot.close(figure)

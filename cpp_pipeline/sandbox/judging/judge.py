@@ -340,6 +340,6 @@ def _outcomes(future: Future[list[Outcome]], count: int) -> list[Outcome]:
     trouble = future.exception()
     if trouble is None:
         return future.result()
-    logger.error("judging failed", exc_info=trouble)
-    kind = "worker_lost" if isinstance(trouble, IsolationError | OSError) else "internal"
-    return [Outcome(None, error=f"{kind}: {trouble}")] * count
+    lost = isinstance(trouble, IsolationError | OSError)
+    logger.error("judging failed: %s", trouble, exc_info=None if lost else trouble)
+    return [Outcome(None, error=f"{'worker_lost' if lost else 'internal'}: {trouble}")] * count
