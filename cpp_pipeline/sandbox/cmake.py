@@ -19,7 +19,7 @@ from typing import Any
 
 from cpp_pipeline.sandbox.cmake_lint import lint
 from cpp_pipeline.sandbox.compiling.toolchain import NATIVE
-from cpp_pipeline.sandbox.isolation import Backend, Box, Limits
+from cpp_pipeline.sandbox.isolation import Backend, Box, IsolationError, Limits
 from cpp_pipeline.sandbox.types import CMakeJob, CMakeResult
 
 _LIMITS = Limits(
@@ -89,6 +89,8 @@ def judge_cmake(boxes: Backend, work: Path, job: CMakeJob) -> CMakeResult:
         readonly = [(str(folder / n), f"/box/{n}") for n in ("src", "stubs")] + [(str(NATIVE), "/box/native")]
         argv = ["/bin/sh", "-c", _SCRIPT, "sh", "build" if job.build else "configure"]
         result = boxes.run(Box(argv, _LIMITS, readonly=readonly))
+        if result.killed and not result.out_of_memory:  # a project runs no program that could have done it
+            raise IsolationError("cmake was killed from outside its box; is the machine out of memory?")
     finally:
         shutil.rmtree(folder)
     message = result.stderr.decode("utf-8", "replace")[-_MESSAGE_KEPT:]

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cpp_pipeline.sandbox.cpp.declared import CLOSE, OPEN
 from cpp_pipeline.sandbox.cpp.definitions import Definition, called, definitions
 from cpp_pipeline.sandbox.cpp.lexer import Piece, pieces
 from cpp_pipeline.sandbox.types import Job
@@ -26,6 +27,9 @@ ACCEPTED = (
 _HUMANEVAL_HEADERS = (
     *("stdlib.h", "algorithm", "math.h", "stdio.h", "vector", "string", "climits", "cstring", "iostream"),
 )
+
+
+_HARMLESS_DIRECTIVE = re.compile(r"\s*#\s*(?:include\b|undef\s+NDEBUG\b|pragma\s+once\b)")
 
 
 def assert_sites(test_code: str) -> list[tuple[int, str]]:
@@ -62,6 +66,27 @@ def _sites(test_code: str) -> list[tuple[int, str]]:
             first, last = found[at + 1], found[inside - 1]
             sites.append((line, _squeezed(test_code, found[at + 2 : inside - 1], first.at + 1, last.at)))
     return sites
+
+
+def straight_sites(test_code: str, preamble: str = "") -> tuple[bool, ...]:
+    """For every assert of `assert_sites`, whether it is certain to run at most once.
+
+    Such an assert is a statement of its own in the block of `main` itself. Where the text jumps, or macros may hide
+    loops, none is certain.
+    """
+    found = [p for p in pieces(test_code) if not (p.kind == "directive" and _HARMLESS_DIRECTIVE.match(p.text))]
+    texts = [p.text for p in found]
+    odd = any(p.kind == "directive" for p in found) or "define" in preamble
+    if odd or texts.count("main") != 1 or {"goto", "operator"} & set(texts):
+        return (False,) * len(assert_sites(test_code))
+    body = texts.index("{", texts.index("main"))
+    depth = 0
+    sites = []
+    for at, text in enumerate(texts):
+        if text == "assert" and texts[at + 1 : at + 2] == ["("]:
+            sites.append(depth == 1 and at > body and texts[at - 1] in (";", "{", "}"))
+        depth += (text in OPEN) - (text in CLOSE)
+    return tuple(sites)
 
 
 def _condition(directive: Piece, line: int) -> int:

@@ -7,6 +7,7 @@ in every unit.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -15,6 +16,7 @@ import shutil
 import stat
 import tempfile
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -137,6 +139,8 @@ class Prepared:
         with self._guard:
             lock = self._locks[name]
         with lock:
+            with contextlib.suppress(OSError):
+                os.utime(folder.parent)  # in use: nobody removes it
             if not (folder / "complete").exists():
                 out = self._open_folder()
                 try:
@@ -168,14 +172,15 @@ def cache_folder(name: str, private: Path) -> Path:
     """The folder of that name that outlives the service; `private` where this user cannot trust it."""
     parent, prefix = Path(tempfile.gettempdir()), f"cpp-pipeline-pch-{os.geteuid()}-"
     shared = parent / f"{prefix}{name}"
-    shared.mkdir(mode=0o755, exist_ok=True)
+    with contextlib.suppress(FileExistsError):  # of something that is no folder: refused below
+        shared.mkdir(mode=0o755, exist_ok=True)
     found = shared.lstat()
     if found.st_uid == os.geteuid() and stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o022:
         os.utime(shared)
         for other in parent.glob(f"{prefix}*"):  # of other versions, for which nobody has asked for days
-            age = found.st_mtime - other.lstat().st_mtime
-            if age > _UNUSED_DAYS * 86400:
-                shutil.rmtree(other, ignore_errors=True)
+            with contextlib.suppress(FileNotFoundError):  # another service that starts removes them too
+                if time.time() - other.lstat().st_mtime > _UNUSED_DAYS * 86400:
+                    shutil.rmtree(other, ignore_errors=True)
         return shared
     private.mkdir(exist_ok=True)
     return private
@@ -190,8 +195,14 @@ def _publish(out: Path, folder: Path) -> None:
     (out / "complete").touch()
     for path in (out, *out.iterdir()):  # from here on only this user may change it
         os.chown(path, os.geteuid(), os.getegid())
+    folder.parent.mkdir(exist_ok=True)
     try:
         out.rename(folder)
-    except OSError:  # another process was faster: its folder is as good as ours
-        if not (folder / "complete").exists():
-            raise
+    except OSError:
+        if (folder / "complete").exists():
+            return  # another process was faster: its folder is as good as ours
+        # something else removed a part of it, as cleaners of temporary folders do
+        broken = Path(tempfile.mkdtemp(dir=folder.parent, prefix="broken-"))
+        folder.rename(broken / folder.name)
+        out.rename(folder)
+        shutil.rmtree(broken, ignore_errors=True)

@@ -36,7 +36,7 @@ _ASKS_FOR_ALL = re.compile(r"#\s*include\s*<bits/stdc\+\+\.h>")
 _WANTS_WIDE = re.compile(r"#\s*include\s*<(?:bits/stdc\+\+\.h|iostream|sstream|fstream|iomanip)>")
 # words that need the headers which <bits/stdc++.h> has, and the shim for it has not
 _HEAVY = re.compile(r"chrono|regex|random|mt19937|_distribution|ranges|views|thread|mutex|async|atomic|complex")
-_CLASH = re.compile(r"error: [^\n]*(?:ambigu|redefin|redecl|conflict|different kind|different type)")
+_CLASH = re.compile(r"error: (?:(?!error: )[^\n])*?(?:ambigu|redefin|redecl|conflict|different kind|different type)")
 _QUOTED = re.compile(r"(?<=[‘'])(?:std::)?(\w+)")
 _ERROR_LINE = re.compile(r"^[^\n]*error: [^\n]*$", re.MULTILINE)
 # a message about a place in the code, or of the linker about its names
@@ -171,6 +171,8 @@ class Toolchain:
             other = _Unit(bare, build, out, linked, mounts, _limits(caps or Caps()))
             without = self._attempt(other, ["-I", "/box/native"], False, replace(done, tier="none"))
             done = without if without.status == "ok" else replace(done, cpu_seconds=without.cpu_seconds)
+        if done.status == "error":
+            _see_that_all_is_there(mounts, linked)
         if done.status == "error" and not _BLAMES_CODE.search(done.stderr):
             self._see_whether_it_works(build)
         return done
@@ -198,7 +200,7 @@ class Toolchain:
         command = [compiler.path, *compiler.flags(unit.build), *self.linker]
         command += [*(["-I", "/box/native/shim"] if shim else []), *begin]
         command += ["-x", "c++", "-", "-x", "none", *unit.linked, "-o", "/out/program"]
-        data = unit.source.encode("utf-8", "surrogateescape")
+        data = unit.source.encode("utf-8", "surrogatepass")
         spent = before.cpu_seconds
         for _ in range(2):
             result = self._run(command, unit.out, unit.limits, unit.mounts, data)
@@ -235,6 +237,15 @@ class Toolchain:
             return self._run([find("g++").path, *flags], out, _limits(Caps()), stdin=source.encode())
         finally:
             shutil.rmtree(out)
+
+
+def _see_that_all_is_there(mounts: Sequence[tuple[str, str]], linked: Sequence[str]) -> None:
+    """Raise ToolchainError when something of ours has gone, as from a temporary folder: then no error is the code's."""
+    inside = {box: Path(host) for host, box in mounts}
+    for name in linked:
+        folder, _, file = name.rpartition("/")
+        if folder in inside and not (inside[folder] / file).is_file():
+            raise ToolchainError(f"{inside[folder] / file} has gone; it is built again at the next start")
 
 
 def _limits(caps: Caps) -> Limits:

@@ -6,6 +6,7 @@ parse, does a test fit it) is the judge's to say, for that job and not for the w
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Annotated, Any, Literal, NotRequired
@@ -22,6 +23,10 @@ Deadline = Annotated[
     float | None,
     Field(gt=0, le=86_400, description="Seconds from now; jobs not begun by then get the error queue_timeout"),
 ]
+
+
+MOST_RECORD_CHARACTERS = 64 << 20
+"""Of a record times its candidates, each of which gets a copy."""
 
 
 class Strict(BaseModel):
@@ -165,7 +170,16 @@ class BatchRequest(Strict):
         if self.problem.keys() <= Problem.model_fields.keys():
             job = JobFields.model_validate({**self.problem, "code": ""}).job()
             return [replace(job, id=c.id, code=c.code) for c in self.candidates]
-        jobs = [formats.job_from_record(self.problem, c.code, c.id) for c in self.candidates]
+        size = len(json.dumps(self.problem))
+        if size * len(self.candidates) > MOST_RECORD_CHARACTERS:
+            most = max(1, MOST_RECORD_CHARACTERS // size)
+            raise ValueError(
+                f"each candidate gets a copy of the record's {size} characters; send at most {most} at once"
+            )
+        try:
+            jobs = [formats.job_from_record(self.problem, c.code, c.id) for c in self.candidates]
+        except (TypeError, KeyError, RecursionError) as error:
+            raise ValueError(f"problem: a field of the record has an unusable value: {error!r:.200}") from error
         JobFields.model_validate(asdict(jobs[0]))  # the bounds hold for records too
         return jobs
 

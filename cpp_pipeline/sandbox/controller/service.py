@@ -227,8 +227,9 @@ class Service:
                     self._put(run, Result(job.id, None, None, None, len(job.test_cases), error=error))
         finally:
             run.answer.finish()
-            if run.passing:
+            if run.passing or not run.answer.wanted:
                 self.replays.forget(run.answer)
+            run.jobs = ()  # a kept answer keeps its lines, not what was asked
             self._leave(run)
 
 

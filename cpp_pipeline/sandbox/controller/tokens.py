@@ -33,7 +33,7 @@ class Tokens:
     def from_file(cls, path: Path) -> Tokens:
         """The tokens of a file, one a line; raises OSError or ValueError, without their text."""
         try:
-            return cls(path.read_text("utf-8").split(), path)
+            return cls([line.strip() for line in path.read_text("utf-8").splitlines() if line.strip()], path)
         except ValueError as error:
             reason = "it is not text" if isinstance(error, UnicodeDecodeError) else str(error)
             raise ValueError(f"token file {path}: {reason}") from None

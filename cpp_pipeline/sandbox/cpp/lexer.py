@@ -15,6 +15,7 @@ _SPECIAL = re.compile(
     r'R"|__LINE__|__COUNTER__|__builtin_LINE|source_location'
     r"|\\[ \t\r\f\v]*(?:\n|\Z)|\?\?|<%|%>|<:|:>|%:|\r(?!\n)|\0"
 )
+_SIMPLE_INCLUDE = re.compile(r"^[ \t]*#[ \t]*include[ \t]*<[\w.+-]+(?:/[\w.+-]+)*>[ \t]*$", re.MULTILINE)
 _PIECES = re.compile(
     r"""(?P<comment>//(?:\\[ \t\r\f\v]*\n|[^\n])*|/\*.*?\*/)
       | (?P<raw>(?:u8|u|U|L)?R"(?P<mark>[^\s()\\"]{0,16})\(.*?\)(?P=mark)")
@@ -116,7 +117,8 @@ def _doubt(match: re.Match[str]) -> str:
 
 def normalised(code: str) -> str:
     """Code without comments and layout where that cannot change its meaning; otherwise the code itself."""
-    if _SPECIAL.search(code):
+    # a macro can paste __LINE__ or what is called a comment here: with other directives than includes text is text
+    if _SPECIAL.search(code) or "#" in _SIMPLE_INCLUDE.sub("", code):
         return code
     parts: list[str] = []
     for match in _PIECES.finditer(code):
@@ -130,7 +132,7 @@ def normalised(code: str) -> str:
             parts[-1] = "\n" if "\n" in (text, parts[-1]) else " "
         else:
             parts.append(text)
-    joined = "".join(parts).strip()
+    joined = "".join(parts).strip(" \n")
     return joined if "#" in joined else joined.replace("\n", " ")
 
 

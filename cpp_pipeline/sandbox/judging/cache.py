@@ -61,7 +61,10 @@ def default_cache_folder(settings: Settings | None = None) -> Path | None:
         return None
     if settings.verdict_cache:
         return Path(settings.verdict_cache).expanduser()
-    base = Path(settings.xdg_cache_home) if settings.xdg_cache_home else Path.home() / ".cache"
+    try:
+        base = Path(settings.xdg_cache_home) if settings.xdg_cache_home else Path.home() / ".cache"
+    except RuntimeError:  # a user without a home
+        return None
     return base / "cpp-pipeline" / "verdicts"
 
 

@@ -16,7 +16,7 @@ from cpp_pipeline.sandbox.cpp.lexer import key, normalised
 from cpp_pipeline.sandbox.cpp.plain import is_plain, plain_preamble
 from cpp_pipeline.sandbox.cpp.prelude import completed, split_prelude
 from cpp_pipeline.sandbox.cpp.prototype import Prototype, parse_prototype
-from cpp_pipeline.sandbox.formats import assert_sites, asserts_as_code, entry_prototype
+from cpp_pipeline.sandbox.formats import assert_sites, asserts_as_code, entry_prototype, straight_sites
 from cpp_pipeline.sandbox.isolation import Backend
 from cpp_pipeline.sandbox.judging import values
 from cpp_pipeline.sandbox.metrics import Metrics
@@ -78,12 +78,15 @@ class RpcCase(Case):
     after: tuple[tuple[Any, ...] | None, ...] = ()
     sites: tuple[tuple[int, str], ...] = ()
     """(line, text) of each assert of `test_code`."""
+    straight: tuple[bool, ...] = ()
+    """Whether an assert runs once at most, so that its pass counts although the tests did not come to their end."""
 
     @property
     def unit(self) -> tuple[object, ...]:
         """Equal for plain cases that may be compiled and run together."""
         job = self.job
-        return (self.before, job.preamble, self.build, job.timeout, job.caps, job.test_code, job.count_instructions)
+        stub = self.prototype.text if self.sites else ""
+        return (self.before, job.preamble, self.build, job.timeout, job.caps, job.test_code, stub)
 
 
 @dataclass(frozen=True)
@@ -103,11 +106,17 @@ class Outcome:
     tamper: tuple[str, ...] = ()
 
 
+class CandidateFault(ValueError):
+    """The candidate has no function that its tests could call; a CE, and no fault of the job."""
+
+
 def prepare(job: Job) -> Case:
     """Choose the harness and make the job ready for it.
 
     Raises
     ------
+    CandidateFault
+        Without a prototype, harness rpc finds no function to call in the candidate.
     ValueError
         The job itself is unusable: no tests, a prototype with unsupported types, a test that does not fit it.
     """
@@ -194,15 +203,21 @@ def _calls(job: Job) -> RpcCase:
 
 
 def _code(job: Job) -> RpcCase:
-    text = job.prototype or entry_prototype(job.code, job.test_code)
-    prototype = parse_prototype(text, job.preamble)
     sites = assert_sites(job.test_code)
+    try:
+        text = job.prototype or entry_prototype(job.code, job.test_code)
+        prototype = parse_prototype(text, job.preamble)
+    except ValueError as error:
+        if job.prototype:
+            raise
+        raise CandidateFault(str(error)) from error
     if not sites:
         raise ValueError("test_code has no assert")
     plain, code, before = _layout(job, prototype)
     return RpcCase(
         *(job, "rpc", _key(job, "rpc"), len(sites), prototype, plain, code, before),
         sites=tuple(sites),
+        straight=straight_sites(job.test_code, job.preamble),
     )
 
 

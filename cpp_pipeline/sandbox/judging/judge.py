@@ -24,7 +24,7 @@ from cpp_pipeline.sandbox.cpp.plain import unbalanced
 from cpp_pipeline.sandbox.isolation import IsolationError
 from cpp_pipeline.sandbox.isolation.choose import open_backend
 from cpp_pipeline.sandbox.judging.cache import VerdictCache
-from cpp_pipeline.sandbox.judging.cases import Case, Outcome, RpcCase, Tools, prepare
+from cpp_pipeline.sandbox.judging.cases import CandidateFault, Case, Outcome, RpcCase, Tools, prepare
 from cpp_pipeline.sandbox.judging.groups import grouped, sampled
 from cpp_pipeline.sandbox.judging.modes import MODES
 from cpp_pipeline.sandbox.judging.reuse import Abandoned, Flights, Known
@@ -170,6 +170,9 @@ class Judge:
         """
         batch = _Batch(deadline)
         for job in jobs:
+            if batch.late:
+                yield self._done(job, None, _late(), batch)
+                continue
             case, outcome = self._at_once(job)
             if outcome is not None:
                 yield self._done(job, case, outcome, batch)
@@ -200,6 +203,8 @@ class Judge:
         """The case of a job, and its outcome where no compiler is needed for that."""
         try:
             case = prepare(job)
+        except CandidateFault as error:
+            return None, Outcome("CE", False, stderr=str(error))
         except ValueError as error:
             return None, Outcome(None, error=f"harness_compile_failed: {error}")
         reason = unbalanced(job.code, job.preamble) if case.mode == "rpc" else ""

@@ -21,7 +21,7 @@ from cpp_pipeline.sandbox.isolation import Backend, Box, BoxResult, Limits
 MAGIC, TESTS_MAGIC = b"RPC1", b"TST1"
 STATUS = {1: "RE", 2: "RE", 3: "TLE", 4: "MLE", 5: "OLE", 6: "TLE", 8: "WA", 9: "RE"}
 VALUE, MEMORY, BROKEN, WRONG, KILLED, SUMMARY = 0, 4, 7, 8, 9, 0xFFFFFFFF
-_END_CALL_FAILED, _END_LATE, _END_LOST = 1, 3, 4
+_END_DONE, _END_CALL_FAILED, _END_LATE, _END_LOST = 0, 1, 3, 4
 _SITE = struct.Struct("<7I")
 _TESTS_OUTPUT = 64 << 20
 _HEAD = struct.Struct("<8I")
@@ -121,7 +121,7 @@ def run_program(boxes: Backend, program: Program, plan: Plan) -> Ran:
     return _with_memory(ran, result)
 
 
-def run_tests(boxes: Backend, program: Program, tests: Path, plan: Plan, sites: int) -> Ran:
+def run_tests(boxes: Backend, program: Program, tests: Path, plan: Plan, straight: Sequence[bool]) -> Ran:
     """Let the program of the tests call one unit; a record's `detail` is 1 where the assert was true.
 
     The two boxes share nothing but two pipes. What the unit writes into them is decoded there by bounded readers.
@@ -143,7 +143,7 @@ def run_tests(boxes: Backend, program: Program, tests: Path, plan: Plan, sites: 
             to_runner.close()
             replies.close()
             runner = running.result()
-    ran = parse_sites(result.stderr, len(plan.set_of_entry), sites)
+    ran = parse_sites(result.stderr, len(plan.set_of_entry), straight)
     # the tests' own program waits in vain for a runner that is late, and is gone when that is
     cause = "" if ran.complete else ran.cause or _cause(runner)
     return _with_memory(replace(ran, cause=cause, stderr=_text(runner.stderr)), runner)
@@ -178,8 +178,11 @@ def _text(data: bytes) -> str:
     return data[:_LOG_KEPT].decode("utf-8", "replace")
 
 
-def parse_sites(data: bytes, entries: int, sites: int) -> Ran:
+def parse_sites(data: bytes, entries: int, straight: Sequence[bool]) -> Ran:
     """Read what `native/harness.cpp` reports; `cause` is set where an entry ended early.
+
+    Where the tests did not come to their end, only the asserts that are `straight` count as they stand: any other
+    might have run once more, and failed.
 
     Raises
     ------
@@ -189,7 +192,7 @@ def parse_sites(data: bytes, entries: int, sites: int) -> Ran:
     if data[: len(TESTS_MAGIC)] != TESTS_MAGIC:
         return Ran(malformed=bool(data))
     records: dict[tuple[int, int], Record] = {}
-    at = len(TESTS_MAGIC)
+    at, sites = len(TESTS_MAGIC), len(straight)
     ended, late, cpu = 0, False, 0.0
     for entry in range(entries):
         found: dict[int, Record] = {}
@@ -211,6 +214,8 @@ def parse_sites(data: bytes, entries: int, sites: int) -> Ran:
         out, err = data[at : at + n_out], data[at + n_out : at + n_out + n_err]
         at += n_out + n_err
         late = end == _END_LATE
+        if end != _END_DONE:
+            found = {s: r for s, r in found.items() if straight[s] or not r.detail}
         if end in (_END_LATE, _END_LOST):
             records |= {(entry, s): r for s, r in found.items()}
             break

@@ -83,16 +83,15 @@ class Workbench:
     def _run_surely(self, case: RpcCase, folder: Path, tests: Path | None) -> Ran:
         """Run one case, once more when tests did not start; what is left is the candidate's fault or an error.
 
-        A plain candidate cannot disturb the runner, so that trouble then is always the machine's. Any other shares
-        the runner's process from before `main`, and nothing that leaves the box proves whose fault it is; a known
-        program beside it tells whether the machine works.
+        Nothing that leaves the box proves whose fault it is, not even for a plain candidate, which may have broken
+        its own memory; a known program beside it tells whether the machine works.
         """
         for _ in range(_RUNS):
             ran = self._run([case], folder, tests)
             stalled = case.plain and not ran.complete and ran.cause not in ("OLE", "MLE")
             if not stalled and not broken(only(ran)):
                 return ran
-        if case.plain or not self._machine_works():
+        if not self._machine_works():
             raise IsolationError("the runner could not start a test")
         self.metrics.add("sandbox_tamper_signals_total", kind="test_not_started")
         return ran
@@ -134,7 +133,7 @@ class Workbench:
                 outcomes[left[at]] = self._rejected(cases[left[at]], compiled, text, len(left))
             left = [i for at, i in enumerate(left) if at not in guilty]
         if len(left) == 1:
-            outcomes[left[0]] = self.alone(cases[left[0]])
+            outcomes[left[0]] = self._alone_or_error(cases[left[0]])
         elif left:
             middle = len(left) // 2
             for half in (left[:middle], left[middle:]):
@@ -151,12 +150,21 @@ class Workbench:
         if not ran.complete:
             logger.warning("a group of %d was lost (%s); judging one by one", len(cases), ran.cause or "runner")
             self.metrics.add("sandbox_group_lost_total")
-            return [self.alone(case) for case in cases]
+            return [self._alone_or_error(case) for case in cases]
         self.metrics.add("sandbox_candidates_total", len(cases), mode="grouped")
         return [
-            self.alone(case) if broken(found) else _described(assess(case, found, "RE"), compiled, ran, len(cases))
+            self._alone_or_error(case)
+            if broken(found)
+            else _described(assess(case, found, "RE"), compiled, ran, len(cases))
             for case, found in zip(cases, by_case, strict=True)
         ]
+
+    def _alone_or_error(self, case: RpcCase) -> Outcome:
+        """A case that is taken out of its group; trouble with it is not the others'."""
+        try:
+            return self.alone(case)
+        except (IsolationError, OSError) as error:
+            return Outcome(None, error=f"worker_lost: {error}")
 
     @contextlib.contextmanager
     def _tests_of(self, case: RpcCase) -> Iterator[tuple[Path | None, str]]:
@@ -218,7 +226,7 @@ class Workbench:
         if tests is None:
             ran = run_program(boxes, program, plan)
         else:
-            ran = run_tests(boxes, program, tests, plan, len(cases[0].sites))
+            ran = run_tests(boxes, program, tests, plan, cases[0].straight)
         self.metrics.add(
             "sandbox_run_cpu_seconds_total", ran.cpu_seconds, mode="grouped" if len(cases) > 1 else "alone"
         )

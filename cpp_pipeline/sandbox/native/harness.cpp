@@ -7,6 +7,7 @@
 //         then {u32 entry, u32 0xffffffff, u32 end, u32 status, u32 out bytes, u32 err bytes, u32 calls, out, err}.
 #include "judge.hpp"
 #include "harness.hpp"
+#include "thrown.hpp"
 
 #include <cerrno>
 #include <csignal>
@@ -86,14 +87,23 @@ void keep_text(int which, const char* data, std::size_t size) {
     used += static_cast<std::uint32_t>(room);
 }
 
+[[noreturn]] void throw_like_the_candidate(std::uint32_t exit_code) {
+    judge_thrown::raise(exit_code);
+    throw judge_harness::ThrewOther{};
+}
+
 // Outside of an assert no one can go on without the value; inside, the assert is over and the next one follows.
 [[noreturn]] void give_up(std::uint32_t status) {
-    if (entry->current != kNoSite) throw judge_harness::CallFailed{status};
+    if (entry->current != kNoSite) {
+        judge_harness::mark(entry->current, status);  // whatever the tests catch, this assert has failed
+        throw judge_harness::CallFailed{status};
+    }
     entry->status = status;
     _exit(kCallFailedExit);
 }
 
 std::string reply_bytes;
+bool threw = false;  // whether the exception under way is the candidate's; one of the tests themselves means a wrong value
 
 [[noreturn]] void run_tests() {
     try {
@@ -101,10 +111,8 @@ std::string reply_bytes;
         _exit(0);
     } catch (const judge_harness::CallFailed& failed) {
         entry->status = failed.status;
-    } catch (const judge_harness::Threw&) {
-        entry->status = THREW;
     } catch (...) {
-        entry->status = WRONG;
+        entry->status = threw ? THREW : WRONG;
     }
     _exit(kCallFailedExit);
 }
@@ -185,11 +193,12 @@ int moved(int fd) {
 
 namespace judge_harness {
 
-const std::uint32_t kThrew = THREW, kWrong = WRONG;
-
 bool skipped(unsigned site) { return site >= judge_site_count || sites[site].skip != 0; }
 
-unsigned begin(unsigned site) { return std::exchange(entry->current, site); }
+unsigned begin(unsigned site) {
+    threw = false;
+    return std::exchange(entry->current, site);
+}
 
 void end(unsigned site, bool passed, unsigned outer) {
     Site& s = sites[site];
@@ -202,11 +211,15 @@ void end(unsigned site, bool passed, unsigned outer) {
     entry->current = outer;
 }
 
-void fail(unsigned site, std::uint32_t status, unsigned outer) {
+void mark(unsigned site, std::uint32_t status) {
     Site& s = sites[site];
-    ++s.ran;
     if (s.failed == 0) s.status = status;
     s.failed = 1;
+}
+
+void fail(unsigned site, unsigned outer) {
+    mark(site, threw ? THREW : WRONG);
+    ++sites[site].ran;
     entry->current = outer;
 }
 
@@ -227,7 +240,8 @@ judge_rpc::Reader Call::send() {
         keep_text(0, texts.data(), reply[5]);
         keep_text(1, texts.data() + reply[5], reply[6]);
         if (entry->current != kNoSite) sites[entry->current].cpu += 1e-6 * reply[7];
-        if (reply[2] == THREW) throw Threw("the function under test threw");
+        threw = reply[2] == THREW;
+        if (threw) throw_like_the_candidate(reply[3]);
         if (reply[2] != VALUE) give_up(reply[2] == WRONG || reply[2] > KILLED ? static_cast<std::uint32_t>(DIED) : reply[2]);
         break;
     }

@@ -8,6 +8,7 @@
 //         last a record with entry 0xffffffff whose cpu is that of the whole program.
 #define JUDGE_INSTANTIATE
 #include "judge.hpp"
+#include "thrown.hpp"
 
 #include <cerrno>
 #include <csignal>
@@ -29,8 +30,8 @@
 namespace {
 
 enum Status : std::uint32_t { VALUE = 0, THREW = 1, DIED = 2, TIMEOUT = 3, MEMORY = 4, OUTPUT = 5, SKIPPED = 6, BROKEN = 7, KILLED = 9 };
-constexpr std::size_t kValueCap = (1u << 20) + 9, kTextKept = 4096;
-constexpr int kThrewExit = 101, kMemoryExit = 102;
+constexpr std::size_t kValueCap = (1u << 20) + 9, kTextKept = 4096, kRequestCap = 64u << 20;
+constexpr int kMemoryExit = 102;
 constexpr int kForkAttempts = 100, kAskMilliseconds = 2;
 constexpr unsigned kTimeoutsBeforeSkip = 2;
 constexpr char kStarted = 'S';
@@ -147,7 +148,7 @@ void write_all(int fd, const std::string& data) {
     } catch (const std::bad_alloc&) {
         _exit(kMemoryExit);
     } catch (...) {
-        _exit(kThrewExit);
+        _exit(judge_thrown::kFirstExit + judge_thrown::number());
     }
     _exit(0);
 }
@@ -176,7 +177,7 @@ void judge(const Plan& plan, int status, bool late, bool flooded, Outcome& outco
         const int code = WEXITSTATUS(status);
         outcome.detail = static_cast<std::uint32_t>(code);
         outcome.status = code == 0            ? VALUE
-                         : code == kThrewExit ? THREW
+                         : code >= judge_thrown::kFirstExit && code < judge_thrown::kFirstExit + 32 ? THREW
                          : code == kMemoryExit ? MEMORY
                                                : DIED;
     }
@@ -280,7 +281,7 @@ void serve(const Plan& plan, int requests) {
     std::uint32_t head[3];
     std::string args;
     while (read_all(requests, head, sizeof head)) {
-        if (head[0] >= judge_entry_count || head[2] > kValueCap) return;
+        if (head[0] >= judge_entry_count || head[2] > kRequestCap) return;
         args.resize(head[2]);
         if (!read_all(requests, args.data(), args.size())) return;
         call(plan, head[0], head[1], args, spent[head[0]]);

@@ -114,3 +114,33 @@ def test_late_work_is_an_error_and_is_not_compiled(judge: Judge) -> None:
     assert compiles(judge) == before
     (again,) = judge.batch([job("return n / 2 - 0;")])
     assert again.verdict == "AC"
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("return n / 2;", "return n / 2;\x1c"),
+        ("return n / 2;", "return n / 2; \x1f"),
+    ],
+)
+def test_characters_that_are_no_blanks_are_not_left_out(judge: Judge, right: str, wrong: str) -> None:
+    found = {r.id: r.verdict for r in judge.batch([job(wrong, "wrong"), job(right, "right")])}
+    assert found["right"] == "AC"
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        (
+            f"#if __has_include(<x/*y>)\n#endif\n{HEAD} {{ return n / 2; }}\n// */",
+            f"#if __has_include(<x/*y>)\n#endif\n{HEAD} {{ return 7; }}\n// */",
+        ),
+        (
+            f"#define P(a, b) a##b\n{HEAD} {{ return P(__LI, NE__) == 2 ? n / 2 : 0; }}",
+            f"#define P(a, b) a##b\n\n\n{HEAD} {{ return P(__LI, NE__) == 2 ? n / 2 : 0; }}",
+        ),
+    ],
+)
+def test_texts_with_directives_are_equal_only_when_they_are(judge: Judge, right: str, wrong: str) -> None:
+    jobs = [Job(name, code, HEAD, TESTS) for name, code in (("right", right), ("wrong", wrong))]
+    assert {r.id: r.verdict for r in judge.batch(jobs)} == {"right": "AC", "wrong": "WA"}

@@ -88,7 +88,7 @@ def test_exceptions_of_the_candidate_can_be_expected_and_crashes_cannot(judge: J
         assert(threw);
         assert(positive(2) == 2);
     }"""
-    throws = judged(judge, f"{head} {{ if (n < 0) throw 1; return n; }}", head, tests)
+    throws = judged(judge, f"{head} {{ if (n < 0) throw std::bad_function_call(); return n; }}", head, tests)
     crashes = judged(judge, f"{head} {{ if (n < 0) __builtin_trap(); return n; }}", head, tests)
     assert (verdicts(throws), verdicts(crashes)) == (["AC", "AC"], ["RE", "RE"])
 
@@ -169,3 +169,73 @@ def test_global_names_of_headers_that_are_not_included_are_free(judge: Judge, te
     cases = [] if tests else [{"args": [1, 2], "expected": 3}]
     (result,) = judge.batch([Job("j", code, ADD, cases, test_code=tests or "")])
     assert result.verdict == "AC"
+
+
+LOOP = "int main() { assert(true); for (int i = 0; i < 5; ++i) { int r = f(i); assert(r == 2 * i); } }"
+HELPER = "void t(int x) { int r = f(x); assert(r == 2 * x); } int main() { for (int i = 0; i < 3; ++i) t(i); }"
+
+
+@pytest.mark.parametrize("tests", [LOOP, HELPER])
+@pytest.mark.parametrize("body", ["__builtin_trap();", "throw 1;", "for (;;) {}"])
+def test_an_assert_that_would_have_run_again_is_no_pass(judge: Judge, tests: str, body: str) -> None:
+    result = judged(judge, f"int f(int i) {{ if (i) {{ {body} }} return 0; }}", "int f(int i)", tests)
+    assert result.tests[-1].verdict in ("RE", "TLE")
+    assert result.verdict != "AC"
+
+
+def test_asserts_before_a_crash_count(judge: Judge) -> None:
+    tests = "int main() { assert(f(1) == 2); int r = f(0); assert(r == 0); }"
+    result = judged(judge, "int f(int i) { if (!i) __builtin_trap(); return 2 * i; }", "int f(int i)", tests)
+    assert verdicts(result) == ["AC", "RE"]
+
+
+@pytest.mark.parametrize("body", ["__builtin_trap();", "for (;;) {}"])
+def test_no_catch_of_the_tests_takes_a_crash_for_an_exception(judge: Judge, body: str) -> None:
+    tests = """bool throws(int x) { try { f(x); } catch (...) { return true; } return false; }
+    int main() { assert(throws(-1)); assert(f(3) == 3); }"""
+    result = judged(judge, f"int f(int i) {{ if (i < 0) {{ {body} }} return i; }}", "int f(int i)", tests)
+    assert verdicts(result)[0] in ("RE", "TLE")
+    assert verdicts(result)[1] == "AC"
+
+
+@pytest.mark.parametrize(
+    ("thrown", "caught"),
+    [
+        ('std::invalid_argument("x")', "std::invalid_argument"),
+        ('std::out_of_range("x")', "std::logic_error"),
+        ('std::runtime_error("x")', "std::exception"),
+        ("5", "..."),
+    ],
+)
+def test_exceptions_arrive_by_type(judge: Judge, thrown: str, caught: str) -> None:
+    other = "std::range_error" if caught != "std::range_error" else "int"
+    name = caught if caught == "..." else f"const {caught}&"
+    tests = f"""int main() {{
+        int how = 0;
+        try {{ f(-1); }} catch (const {other}&) {{ how = 2; }} catch ({name}) {{ how = 1; }}
+        assert(how == 1);
+    }}"""
+    code = f"#include <stdexcept>\nint f(int i) {{ if (i < 0) throw {thrown}; return i; }}"
+    assert judged(judge, code, "int f(int i)", tests).verdict == "AC"
+
+
+def test_candidates_of_one_batch_may_choose_other_types(judge: Judge) -> None:
+    tests = "int main() { assert(half(1) == 0.5); assert(half(4) == 2); }"
+    codes = [
+        "int half(int n) { return n / 2; }",
+        "double half(double n) { return n / 2; }",
+        "double half(double n) { return 0.5 * n; }",
+    ]
+    jobs = [Job(str(i), code, test_code=tests) for i, code in enumerate(codes)]
+    assert {r.id: r.verdict for r in judge.batch(jobs)} == {"0": "PA", "1": "AC", "2": "AC"}
+
+
+def test_large_arguments_are_passed(judge: Judge) -> None:
+    head = "std::size_t count(std::vector<int> v)"
+    tests = "int main() { std::vector<int> v(400000, 1); assert(count(v) == 400000); }"
+    assert judged(judge, f"{head} {{ return v.size(); }}", head, tests).verdict == "AC"
+
+
+def test_without_a_prototype_a_candidate_that_cannot_be_called_does_not_compile(judge: Judge) -> None:
+    result = judged(judge, "hello", "", "int main() { assert(add(1, 2) == 3); }", harness="rpc")
+    assert (result.verdict, result.error) == ("CE", None)

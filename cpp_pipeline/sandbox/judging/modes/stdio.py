@@ -21,7 +21,7 @@ TOLERANCE = 1e-6
 """Most that a number may be off, absolute or as a share of the expected one, in a `float` comparison."""
 _TIMEOUTS_BEFORE_SKIP = 2
 _ROOM_FOR_OUTPUT = 1 << 16
-_NUMBER = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_NUMBER = re.compile(rb"[+-]?(?:\d++\.?\d*+|\.\d++)(?:[eE][+-]?\d++)?")
 
 
 def judge_stdio(case: Case, tools: Tools) -> Outcome:
