@@ -215,3 +215,21 @@ def test_identity_and_folders(toolchain: Toolchain, boxes: Backend, work: Path) 
     assert folder.stat().st_uid == folder.parent.stat().st_uid
     assert not folder.stat().st_mode & 0o022
     assert not (folder / "judge.hpp").exists()
+
+
+def test_what_a_cleaner_of_temporary_folders_removed_is_no_verdict_and_is_built_again(
+    boxes: Backend, work: Path, toolchain: Toolchain
+) -> None:
+    cache = work / "cleaned"
+    shutil.copytree(toolchain.prepared(Build()).parent, cache)
+    cleaned = Toolchain(boxes, work, cache)
+    objects = next(p for p in cache.iterdir() if (p / "runner.o").exists())
+    (objects / "runner.o").unlink()
+    folder = cleaned.open_folder()
+    with pytest.raises(ToolchainError, match="has gone"):
+        cleaned.compile(TRIVIAL, Build(), folder)
+    (objects / "complete").unlink()
+    cleaned.prepared(Build())
+    assert (objects / "runner.o").exists()
+    assert (objects / "complete").exists()
+    assert not list(cache.glob("broken-*"))
