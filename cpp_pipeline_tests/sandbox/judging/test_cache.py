@@ -262,10 +262,10 @@ def test_a_killed_writer_leaves_a_usable_file(tmp_path: Path) -> None:
         writer = _writer(tmp_path, "k", 40, 10**9)
         assert writer.stdout is not None
         writer.stdout.readline()
-        cache = VerdictCache(tmp_path, "v", max_rows=40)
         writer.send_signal(signal.SIGKILL)
         writer.wait()
         writer.stdout.close()
+        cache = VerdictCache(tmp_path, "v", max_rows=40)
         cache.put_many({"after": "1"})
         assert cache.get_many(["after"]) == {"after": b"1"}
         cache.close()
