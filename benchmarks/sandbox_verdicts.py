@@ -50,7 +50,7 @@ def _acceptance(jobs: Sequence[Job], results: Sequence[Result]) -> Row:
         f"{sum(accepted)} of {len(jobs)}",
         bar=f">= {least}, the rest named",
         ok=sum(accepted) >= least,
-        notes=f"{sum(r.tests_total for r in results)} asserts",
+        notes=f"{sum(r.tests_total for r in results)} asserts in all problems together",
         details=rest,
     )
 

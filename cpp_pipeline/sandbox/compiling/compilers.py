@@ -122,6 +122,6 @@ def installed() -> list[Compiler]:
     for name in COMPILERS:
         try:
             found.append(find(name))
-        except ToolchainError:
+        except ToolchainError:  # not installed, which is what is asked
             continue
     return found

@@ -151,6 +151,7 @@ def _parameter_types_end(found: Sequence[Token], at: int, hidden: frozenset[str]
 
 
 def skip_references(found: Sequence[Token], at: int) -> int:
+    """Index of the first token from `at` on that is no `&` or `&&`."""
     while text_at(found, at) in ("&", "&&"):
         at += 1
     return at

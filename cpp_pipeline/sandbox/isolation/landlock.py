@@ -8,6 +8,7 @@ the command sees the host's paths, whether a file exists and who owns it; there 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 import subprocess
@@ -108,7 +109,9 @@ def _uid() -> Iterator[tuple[int, int]]:
         with socket.socket(socket.AF_UNIX) as lease:
             try:
                 lease.bind(f"\0cpp-pipeline-uid-{uid}")
-            except OSError:
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise IsolationError(f"a uid for a box cannot be reserved: {error}") from error
                 continue
             yield uid, lease.fileno()
             return

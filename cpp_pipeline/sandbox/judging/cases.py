@@ -85,8 +85,8 @@ class RpcCase(Case):
     def unit(self) -> tuple[object, ...]:
         """Equal for plain cases that may be compiled and run together."""
         job = self.job
-        stub = self.prototype.text if self.sites else ""
-        return (self.before, job.preamble, self.build, job.timeout, job.caps, job.test_code, stub)
+        called = self.prototype.text if self.sites else ""  # one program of tests calls one prototype
+        return (self.before, job.preamble, self.build, job.timeout, job.caps, job.test_code, called)
 
 
 @dataclass(frozen=True)

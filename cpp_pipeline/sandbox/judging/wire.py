@@ -208,8 +208,8 @@ class _Reader:
         try:
             if name != "float" or math.isnan(found) or _single(found) == found:
                 return found
-        except OverflowError:
-            pass
+        except OverflowError as error:
+            raise WireError(f"{found} is no float") from error
         raise WireError(f"{found} is no float")
 
     def optional(self, kind: CppType) -> Any:

@@ -59,7 +59,9 @@ def test_weakened_bubblewrap_is_refused_by_the_names_of_the_probes(folder: Path,
 
 
 def test_wrapper_that_weakens_nothing_is_accepted(folder: Path) -> None:
-    open_backend("bubblewrap", folder, bwrap=_weak(folder, "none) ;;")).close()
+    boxes = open_backend("bubblewrap", folder, bwrap=_weak(folder, "none) ;;"))
+    assert boxes.run(Box(["/bin/echo", "works"])).stdout == b"works\n"
+    boxes.close()
 
 
 def test_auto_is_bubblewrap_and_otherwise_landlock(folder: Path) -> None:
