@@ -32,6 +32,10 @@ class Settings:
     """`run` also takes real C++ from Debian source packages."""
     allow_unknown_licence: bool = False
     """Also keep files for which no licence was found, for code of one's own."""
+    engine: str = "duckdb"
+    """Where joins over all dumps run: duckdb on this machine, or spark through Spark Connect."""
+    spark_remote: str = ""
+    """Read from `SPARK_REMOTE`: the Spark Connect endpoint, `sc://host:port`, or `local[2]`."""
     allow_unsafe: bool = False
     """This machine consents to judging code without any isolation; the caller has to consent as well."""
     verdict_cache: str = ""
@@ -47,7 +51,7 @@ class Settings:
         env = os.environ if env is None else env
         values: dict[str, object] = {}
         for f in fields(cls):
-            own_name = f.name.startswith(("sandbox_", "dagster_", "xdg_"))
+            own_name = f.name.startswith(("sandbox_", "dagster_", "spark_", "xdg_"))
             name = f.name.upper() if own_name else f"CPP_PIPELINE_{f.name.upper()}"
             raw = env.get(name)
             if raw is None or raw == "":

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from cpp_pipeline.schemas.cmake import CMAKE_TABLES
 from cpp_pipeline.schemas.columns import NEGATIVE, SOLUTION, VERDICTS, S, column
-from cpp_pipeline.schemas.data import DATA_TABLES
+from cpp_pipeline.schemas.files import FILE_TABLES
+from cpp_pipeline.schemas.pairs import PAIR_TABLES
 from cpp_pipeline.schemas.table import Column, Table
 from cpp_pipeline.schemas.training import TRAINING_TABLES
 
@@ -42,7 +44,8 @@ _QUARANTINED = {
     "eval_problems": False,
     "combined_sft": False,
 }
+_DECLARED = (*FILE_TABLES, *PAIR_TABLES, *CMAKE_TABLES, *TRAINING_TABLES)
 TABLES: Mapping[str, Table] = {
-    t.name: t for t in (*DATA_TABLES, *TRAINING_TABLES, *(_quarantine(name, p) for name, p in _QUARANTINED.items()))
+    t.name: t for t in (*_DECLARED, *(_quarantine(name, p) for name, p in _QUARANTINED.items()))
 }
 """Every table by name; `<table>_quarantine` holds what was kept out of it."""

@@ -1,0 +1,56 @@
+"""Tables of CMake projects."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from cpp_pipeline.schemas.columns import DUMP, FILE, INSTRUCTION, LICENCE, PATH, REPO, STRINGS, B, S, column
+from cpp_pipeline.schemas.table import Table
+
+CMAKE_TABLES = (
+    Table(
+        "cmake_packages",
+        "A CMake package, one of its imported targets, and where that is known from.",
+        (
+            column("package", S, "name for find_package"),
+            column("target", S, "imported target"),
+            column("origin", S, "bundled table, or dump:repo:path"),
+            LICENCE,
+        ),
+        ("package", "target", "origin"),
+    ),
+    Table(
+        "cmake_sft",
+        "An instruction and the CMakeLists.txt that answers it, with a real configure's verdict.",
+        (
+            column("row_id", S, "stable name"),
+            DUMP,
+            REPO,
+            PATH,
+            LICENCE,
+            INSTRUCTION,
+            column("response", S, "CMakeLists.txt"),
+            column("stage", S, "furthest stage reached", isin=("lint", "configure", "build", "test")),
+            column("configure_ok", B, "cmake configured it"),
+            column("build_ok", B, "it was built; null when not tried", nullable=True),
+            column("targets", STRINGS, "targets that cmake reported"),
+        ),
+        ("row_id",),
+        True,
+    ),
+    Table(
+        "cmake_problems",
+        "A generated project whose right answer is known: files, instruction, reference, targets.",
+        (
+            column("problem_id", S, "stable name"),
+            column("split", S, "side of the split", isin=("train", "eval")),
+            column("split_key", S, "project family"),
+            INSTRUCTION,
+            column("files", pl.List(FILE), "sources of the project without CMakeLists.txt"),
+            column("reference", S, "a CMakeLists.txt that builds it"),
+            column("targets", STRINGS, "targets that have to exist, as kind:name"),
+            column("configure_ok", B, "the reference configured in the sandbox"),
+        ),
+        ("problem_id",),
+    ),
+)

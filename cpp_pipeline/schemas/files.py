@@ -1,0 +1,67 @@
+"""Tables of files: what lies in a dump, its readable files and commits, and what is kept of them."""
+
+from __future__ import annotations
+
+from cpp_pipeline.schemas.columns import DUMP, FILE_COLUMNS, LICENCE, PATH, REPO, I, S, column
+from cpp_pipeline.schemas.table import Table
+
+FILE_TABLES = (
+    Table(
+        "repo_dump",
+        "One file of a dump as it lies there; the listing's hash is the dump's data version.",
+        (
+            DUMP,
+            column("path", S, "path inside the dump"),
+            column("size_bytes", I, "bytes", ge=0),
+            column("sha256", S, "sha256 of the bytes"),
+        ),
+        ("dump", "path"),
+        True,
+    ),
+    Table(
+        "source_files",
+        "One readable C, C++ or CMake file of a dump.",
+        FILE_COLUMNS,
+        ("dump", "repo", "path"),
+        True,
+    ),
+    Table(
+        "commits",
+        "One C or C++ file before and after a commit of a dump that holds git history.",
+        (
+            DUMP,
+            REPO,
+            column("commit", S, "commit id"),
+            PATH,
+            column("time", I, "author time, seconds since 1970", ge=0),
+            column("message", S, "raw commit message"),
+            column("n_files", I, "source files changed by the commit", ge=1),
+            LICENCE,
+            column("before", S, "file text before"),
+            column("after", S, "file text after"),
+        ),
+        ("dump", "repo", "commit", "path"),
+        True,
+    ),
+    Table(
+        "clean_files",
+        "Files kept for extraction: permissive or own licence, hand-written, not a duplicate.",
+        FILE_COLUMNS,
+        ("dump", "repo", "path"),
+        True,
+    ),
+    Table(
+        "dropped_files",
+        "Files kept out of `clean_files`, each with its reason.",
+        (
+            DUMP,
+            REPO,
+            PATH,
+            column("reason", S, "licence, test, vendored, generated, duplicate, ..."),
+            column("detail", S, "what was seen"),
+            column("size_bytes", I, "bytes", ge=0),
+        ),
+        ("dump", "repo", "path"),
+        True,
+    ),
+)
