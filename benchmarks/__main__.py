@@ -16,6 +16,11 @@ from benchmarks.common import report
 from benchmarks.common.rows import Options, Row
 
 _HERE = Path(benchmarks.__path__[0])
+_FOLDERS = {
+    "corpora": "source trees",
+    "histories": "bare git repositories",
+    "peers": "environments of peers, PEERS/NAME/bin/python",
+}
 
 
 def subjects() -> list[str]:
@@ -29,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", help=f"subjects, or how their names begin; all of: {', '.join(subjects())}")
     parser.add_argument("--humaneval", type=Path, default=_HERE.parent / "../shared/data/humaneval_cpp.jsonl")
+    for name, holds in _FOLDERS.items():
+        parser.add_argument(f"--{name}", type=Path, help=f"folder of {holds}; see scripts/bench-corpora")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="workers of ours and of each peer")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="small sizes: shows that it works, measures little")
@@ -38,10 +45,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not chosen:
         print(f"no subject begins with {', '.join(args.names)}; there are {', '.join(subjects())}", file=sys.stderr)
         return 2
-    if not args.humaneval.is_file():
+    if not args.humaneval.is_file() and any(name.startswith("sandbox") for name in chosen):
         print(f"{args.humaneval} is not there: give HumanEval-X C++ (JSONL) with --humaneval", file=sys.stderr)
         return 2
-    options = Options(args.humaneval, args.workers, args.quick, args.seed)
+    absent = [str(f) for f in (args.corpora, args.histories, args.peers) if f is not None and not f.is_dir()]
+    if absent:
+        print(f"{', '.join(absent)}: no such folder", file=sys.stderr)
+        return 2
+    options = Options(args.humaneval, args.workers, args.quick, args.seed, args.corpora, args.histories, args.peers)
     begun = time.monotonic()
     rows = [row for name in chosen for row in _measured(name, options)]
     report.show(rows)

@@ -20,12 +20,17 @@ class Options:
     """What a run of the benchmark was asked for.
 
     `humaneval` is the JSONL file of HumanEval-X C++; `quick` means sizes that only show that a subject works.
+    `corpora`, `histories` and `peers` are folders of source trees, of bare git repositories, and of the peers'
+    environments; a subject that lacks what it needs says so.
     """
 
     humaneval: Path
     workers: int
     quick: bool = False
     seed: int = 0
+    corpora: Path | None = None
+    histories: Path | None = None
+    peers: Path | None = None
 
     def size(self, full: T, quick: T) -> T:
         """The size for this run."""
