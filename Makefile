@@ -7,6 +7,8 @@ ROOT ?= data
 PRESET ?= tiny
 SEED ?= 0
 HUMANEVAL ?= ../shared/data/humaneval_cpp.jsonl
+# Folder filled by scripts/bench-corpora; without it the data subjects say "not run".
+BENCH_DATA ?=
 
 .PHONY: run test test-slow bench e2e lint ui setup packages clean
 
@@ -23,7 +25,8 @@ test-slow: setup  ## proofs of minutes
 	$(BIN)/python -m pytest -m slow -s
 
 bench: setup  ## measured claims, alone on the machine; NAMES="sandbox_speed ..." runs some and writes nothing
-	$(BIN)/python -m benchmarks --humaneval $(HUMANEVAL) --seed $(SEED) $(NAMES)
+	$(BIN)/python -m benchmarks --humaneval $(HUMANEVAL) --seed $(SEED) $(if $(BENCH_DATA),\
+		--corpora $(BENCH_DATA)/trees --histories $(BENCH_DATA)/histories --peers $(BENCH_DATA)/peers) $(NAMES)
 
 lint: setup
 	$(BIN)/ruff check cpp_pipeline cpp_pipeline_tests benchmarks

@@ -17,11 +17,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cpp_pipeline.k8s_cli import k8s_app
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 dumps_app = typer.Typer(no_args_is_help=True, help="Register, list and remove repository dumps.")
 problems_app = typer.Typer(no_args_is_help=True, help="Problem sets for evaluation.")
 app.add_typer(dumps_app, name="dumps")
 app.add_typer(problems_app, name="problems")
+app.add_typer(k8s_app, name="k8s")
 console = Console(stderr=False, highlight=False, soft_wrap=True)
 
 Root = Annotated[str, typer.Option(help="Storage root: a folder or gs://bucket/prefix.", envvar="CPP_PIPELINE_ROOT")]
@@ -31,7 +34,7 @@ Seed = Annotated[int, typer.Option(help="Seed of every random choice.", envvar="
 
 @app.command()
 def run(
-    dump: Annotated[list[Path] | None, typer.Option(help="A dump to add first; may be repeated.")] = None,
+    dump: Annotated[list[str] | None, typer.Option(help="A dump (path or URL) to add first; may be repeated.")] = None,
     preset: PresetName = "tiny",
     root: Root = "data",
     seed: Seed = 0,
@@ -120,42 +123,62 @@ def report(root: Root = "data") -> None:
 
 
 @dumps_app.command("add")
-def dumps_add(path: Path, name: Annotated[str, typer.Option(help="Partition key.")], root: Root = "data") -> None:
+def dumps_add(
+    path: Annotated[
+        str, typer.Argument(help="A folder, archive, JSONL or parquet file: a path, or gs://bucket/prefix.")
+    ],
+    name: Annotated[str, typer.Option(help="Partition key.")],
+    shards: Annotated[
+        int, typer.Option(help="Cut a huge dump into this many partitions, NAME-0001-of-000N and so on.")
+    ] = 1,
+    root: Root = "data",
+) -> None:
     """Register a dump; `run` then takes it through the graph."""
-    from cpp_pipeline.storage.dumps import add_dump
+    from cpp_pipeline.dumps.progress import words
+    from cpp_pipeline.storage.dumps import add_dump, add_shards
     from cpp_pipeline.storage.store import Store
 
     try:
-        found = add_dump(Store(root), path, name)
+        if shards == 1:
+            found, how = [add_dump(Store(root), path, name)], ""
+        else:
+            with console.status(f"looking at {path}") as status:
+                found, how = add_shards(Store(root), path, name, shards, lambda n, b: status.update(words(n, b)))
     except (ValueError, FileNotFoundError) as error:
         _fail(str(error))
-    console.print(f"{found.name}: {found.kind} at {found.path}", markup=False)
+    if how:
+        console.print(f"{name}: {len(found)} shards, {found[0].name} to {found[-1].name}; {how}", markup=False)
+    else:
+        console.print(f"{found[0].name}: {found[0].kind} at {found[0].path}", markup=False)
 
 
 @dumps_app.command("list")
 def dumps_list(root: Root = "data") -> None:
-    """List the registered dumps."""
+    """List the registered dumps; the shards of one are one line."""
     from cpp_pipeline.storage.dumps import dumps
     from cpp_pipeline.storage.store import Store
 
     for d in dumps(Store(root)):
-        console.print(f"{d.name}\t{d.kind}\t{d.path}", markup=False)
+        if d.shard.index == 0:
+            cut = f"\t{d.shard.count} shards" if d.group else ""
+            console.print(f"{d.group or d.name}\t{d.kind}\t{d.path}{cut}", markup=False)
 
 
 @dumps_app.command("remove")
 def dumps_remove(name: str, root: Root = "data") -> None:
-    """Forget a dump and its partition of every table; the user's data stay."""
+    """Forget a dump (all its shards) and its partitions of every table; the user's data stay."""
     from cpp_pipeline.main_job import dagster_instance
     from cpp_pipeline.storage.assets import repo_dumps
     from cpp_pipeline.storage.dumps import remove_dump
     from cpp_pipeline.storage.store import Store
 
     try:
-        remove_dump(Store(root), name)
+        gone = remove_dump(Store(root), name)
     except KeyError as error:
         _fail(str(error.args[0]))
     with dagster_instance(root) as instance:
-        instance.delete_dynamic_partition(repo_dumps.name or "", name)
+        for key in gone:
+            instance.delete_dynamic_partition(repo_dumps.name or "", key)
     console.print(f"removed {name}; `cpp-pipeline run` brings the joined tables up to date", markup=False)
 
 

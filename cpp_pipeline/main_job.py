@@ -73,7 +73,7 @@ def main_job(
     root: str,
     preset: str,
     seed: int,
-    sources: Sequence[tuple[str, Path]],
+    sources: Sequence[tuple[str, Path | str]],
     selection: str | None,
     log: Callable[[str], None],
 ) -> Summary:

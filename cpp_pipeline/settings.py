@@ -42,6 +42,28 @@ class Settings:
     """Folder of verdicts of earlier runs; empty: `cpp-pipeline/verdicts` in the user's cache; `none` keeps none."""
     xdg_cache_home: str = ""
     """Read from `XDG_CACHE_HOME`; empty means `~/.cache`."""
+    launcher: str = "local"
+    """Where commands that load a model run: local, as processes of this machine, or k8s, as Jobs of a cluster."""
+    k8s_config: str = ""
+    """Kubeconfig file of the cluster; empty: the usual places, then the account of the pod that this runs in."""
+    k8s_namespace: str = "cpp-pipeline"
+    """Namespace of the Jobs."""
+    k8s_image: str = ""
+    """Image of the Jobs, by digest: `REPOSITORY@sha256:...`."""
+    k8s_shape: str = "l4+spot"
+    """Machine of the Jobs, see `launch.k8s.shapes`: `l4+spot; base_checkpoint: a100; *_eval: cpu`."""
+    k8s_parts: int = 1
+    """Pods among which the sampling of solutions is divided."""
+    k8s_service_account: str = ""
+    """Account of the Jobs' pods, which may read and write the storage root; empty: the namespace's default."""
+    k8s_queue: str = ""
+    """Kueue queue that admits the Jobs; empty: none."""
+    k8s_sandbox_secret: str = ""
+    """Secret whose key `token` the Jobs send to the sandbox; empty: none."""
+    k8s_pending_seconds: int = 1800
+    """Longest time that a Job may wait for a machine, time in a queue not counted."""
+    k8s_grace_seconds: int = 15
+    """What an evicted pod is given to save its state; GKE leaves a Spot pod 15 s by default."""
     dagster_home: str = ""
     """Read from `DAGSTER_HOME`; empty means `.dagster` inside a local root."""
 

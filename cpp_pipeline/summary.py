@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import dagster as dg
 from dagster_shared.error import SerializableErrorInfo
 
+from cpp_pipeline.dumps.progress import MARK
 from cpp_pipeline.storage.space import with_remedy
 
 Log = Callable[[str], None]
@@ -63,6 +64,8 @@ class Watcher:
     def take(self, entry: dg.EventLogEntry) -> None:
         """Called by the instance with each event as it is stored."""
         if not entry.is_dagster_event:
+            if entry.user_message.startswith(MARK):
+                self.log(f"        {entry.step_key or ''}: {entry.user_message}")
             return
         event, at = entry.get_dagster_event(), entry.timestamp
         step = event.step_key or ""

@@ -58,6 +58,16 @@ def resident_mib(pid: int) -> float:
     raise ProcessLookupError(f"process {pid} has ended")
 
 
+def peak_gib(pid: int) -> float:
+    """The most resident memory that a process has had, in GiB (2**30 bytes); 0 when it is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    line = next((line for line in status.splitlines() if line.startswith("VmHWM:")), "")
+    return int(line.split()[1]) / 2**20 if line else 0.0
+
+
 def open_files(pid: int) -> int:
     """Number of open descriptors."""
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))

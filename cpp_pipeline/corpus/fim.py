@@ -1,7 +1,8 @@
-"""Random fill-in-the-middle spans (Bavarian et al., arXiv 2207.14255).
+"""Fill-in-the-middle documents: random spans (Bavarian et al., arXiv 2207.14255), and a function's body.
 
-Belongs here: cutting a text into prefix, middle and suffix, both orders, and the way back.
-Does not belong here: structured FIM (`formats`), ids (`tokenizer`).
+Belongs here: cutting a text into prefix, middle and suffix, both orders, the method's structured layout, and the way
+back: any text comes back byte for byte, also one that spells the markers.
+Does not belong here: templates as one string (`formats`), ids (`tokenizer`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,17 @@ import hashlib
 import random
 from dataclasses import dataclass
 
-from cpp_pipeline.corpus.formats import EOT, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, Parts, Special
+from cpp_pipeline.corpus.formats import (
+    EOT,
+    FIM_MIDDLE,
+    FIM_PREFIX,
+    FIM_SUFFIX,
+    Parts,
+    Special,
+    block_comment,
+    comment_text,
+    ended,
+)
 
 _PRE, _SUF, _MID, _END = Special(FIM_PREFIX), Special(FIM_SUFFIX), Special(FIM_MIDDLE), Special(EOT)
 
@@ -52,6 +63,39 @@ def fim_parts(split: FimSplit) -> Parts:
     if split.spm:
         return (_PRE, _SUF, split.suffix, _MID, split.prefix + split.middle, _END)
     return (_PRE, split.prefix, _SUF, split.suffix, _MID, split.middle, _END)
+
+
+def structured_parts(doc: str, signature: str, body: str) -> Parts:
+    """The document that trains on a body: what `formats.structured_fim` lays out, with its markers apart from text.
+
+    The body's last newline comes before EOT: one is added where it has none.
+    """
+    head = f"\n{block_comment(doc)}\n{signature} {{\n"
+    return (_PRE, head, _SUF, "\n}\n", _MID, f"\n{ended(body)}", _END)
+
+
+def function_of(parts: Parts) -> tuple[str, str, str]:
+    """Inverse of `structured_parts`: doc, signature and body with its last newline.
+
+    Raises
+    ------
+    ValueError
+        When the parts are not in this layout.
+    """
+    match parts:
+        case (
+            Special("<FIM_PREFIX>"),
+            str(head),
+            Special("<FIM_SUFFIX>"),
+            "\n}\n",
+            Special("<FIM_MIDDLE>"),
+            str(body),
+            _,
+        ):
+            comment, end, signature = head.removeprefix("\n").partition(" */\n")
+            if comment.startswith("/* ") and end and signature.endswith(" {\n") and body.startswith("\n"):
+                return comment_text(comment + " */"), signature.removesuffix(" {\n"), body[1:]
+    raise ValueError(f"not a structured FIM document: {parts!r}"[:200])
 
 
 def raw_parts(text: str) -> Parts:

@@ -64,8 +64,14 @@ def render(parts: Parts) -> str:
 
 
 def block_comment(doc: str) -> str:
-    """`/* doc */`; a `*/` inside the doc is written `* /`, which C++ cannot express otherwise."""
-    return f"/* {doc.replace('*/', '* /')} */"
+    """`/* doc */`. C++ cannot express a `*/` inside: it is written `* /`, a `* /` is written `*  /`, and so on."""
+    inside = re.sub(r"[*]( *)/", r"* \1/", doc)
+    return f"/* {inside} */"
+
+
+def comment_text(comment: str) -> str:
+    """The doc of a `block_comment`, as it was."""
+    return re.sub(r"[*] ( *)/", r"*\1/", comment.removeprefix("/* ").removesuffix(" */"))
 
 
 def structured_fim_prompt(doc: str, signature: str) -> str:
@@ -87,7 +93,7 @@ def structured_fim(doc: str, signature: str, body: str) -> str:
 
     The body's last newline comes before `<EOT>`: one is added when the body has none.
     """
-    return structured_fim_prompt(doc, signature) + defuse(_lines(body)) + EOT
+    return structured_fim_prompt(doc, signature) + defuse(ended(body)) + EOT
 
 
 _STRUCTURED = re.compile(
@@ -112,7 +118,7 @@ def parse_structured_fim(text: str) -> tuple[str, str, str]:
     match = _STRUCTURED.match(text)
     if match is None:
         raise ValueError(f"not a structured FIM document: {text[:80]!r}")
-    return match["doc"], match["signature"], match["body"]
+    return comment_text(match["doc"]), match["signature"], match["body"]
 
 
 def chat_prompt(instruction: str) -> str:
@@ -139,12 +145,13 @@ def code_from_completion(kind: Kind, problem: Mapping[str, Any], completion: str
         Text that the model gave, without `<EOT>`.
     """
     if kind == "fim":
-        return f"{problem['signature']} {{\n{_lines(completion)}}}\n"
+        return f"{problem['signature']} {{\n{ended(completion)}}}\n"
     if kind == "chat":
         fenced = _FENCE.match(completion)
         return fenced[1] + "\n" if fenced else completion
     raise ValueError(f"format {kind!r}: use 'fim' or 'chat'")
 
 
-def _lines(text: str) -> str:
+def ended(text: str) -> str:
+    """A text with a newline at its end, unless it is empty."""
     return text if not text or text.endswith("\n") else text + "\n"

@@ -13,11 +13,10 @@ from typing import Literal, Protocol
 
 from tokenizers import Tokenizer
 
-from cpp_pipeline.corpus.fim import fim_parts, raw_parts, split_random_fim
-from cpp_pipeline.corpus.formats import structured_fim
+from cpp_pipeline.corpus.fim import fim_parts, raw_parts, split_random_fim, structured_parts
 from cpp_pipeline.corpus.packing import Packable
 from cpp_pipeline.corpus.sources import Document, half
-from cpp_pipeline.corpus.tokenizer import encode_parts, encode_with_specials
+from cpp_pipeline.corpus.tokenizer import encode_parts
 
 Mode = Literal["raw", "random_fim", "structured_fim"]
 Source = Literal["real", "family", "docstring"]
@@ -117,7 +116,7 @@ class Mixture:
             return self._fit(mode, document.text, document.id, epoch)
         if document.function is None:
             return []
-        ids = encode_with_specials(self.tokenizer, structured_fim(*document.function))
+        ids = encode_parts(self.tokenizer, structured_parts(*document.function))
         return [ids] if len(ids) <= self.row_tokens else []
 
     def _fit(self, mode: Mode, text: str, name: str, epoch: int) -> list[list[int]]:

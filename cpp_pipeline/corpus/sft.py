@@ -56,7 +56,8 @@ def chosen_problems(problems: pl.LazyFrame, n: int, seed: int) -> pl.LazyFrame:
     usable = problems.filter(pl.col("reference") != "")
     ids = usable.select("problem_id").collect().to_series().to_list()
     order = sorted(ids, key=lambda i: (stable_seed("sft problem", seed, i), i))[:n]
-    ranks = pl.LazyFrame({"problem_id": order, "rank": range(len(order))}, schema_overrides={"rank": pl.Int64})
+    kinds = {"problem_id": pl.String, "rank": pl.Int64}
+    ranks = pl.LazyFrame({"problem_id": order, "rank": range(len(order))}, schema=kinds)
     return ranks.join(usable, on="problem_id", how="left").sort("rank").select(usable.collect_schema().names())
 
 

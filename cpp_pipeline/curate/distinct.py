@@ -1,11 +1,12 @@
-"""Documented functions without near duplicates: the last step of `docstring_pairs`.
+"""Documented functions of one dump without near duplicates: the last step of `docstring_pairs`.
 
-Belongs here: near duplicates as a step from table to table. Does not belong here: the measure
-(`duplicates.py`), extraction and exact duplicates (`extract/pairs.py`).
+Belongs here: near duplicates as a step from table to table. Does not belong here: how they are found
+(`duplicates.py`), duplicates over all dumps (`across.py`), extraction and exact duplicates (`extract/pairs.py`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -15,12 +16,15 @@ from cpp_pipeline.dumps.spool import Spool
 from cpp_pipeline.extract.rows import quarantine_row, rows_of
 from cpp_pipeline.schemas import TABLES
 
+_READ_ROWS = 10_000
+
 
 def distinct_pairs(pairs: pl.LazyFrame, quarantine: pl.LazyFrame, scratch: Path) -> tuple[pl.LazyFrame, pl.LazyFrame]:
     """Move near duplicates from the pairs to the quarantine, reason "near duplicate".
 
     The pair of the better quality stays (then the one with the smaller path and line), so that the result
-    does not depend on the order of files. Holds 8 bytes a token of the code in memory.
+    does not depend on the order of files. Holds about 300 bytes a pair in memory,
+    not the code.
 
     Parameters
     ----------
@@ -36,8 +40,7 @@ def distinct_pairs(pairs: pl.LazyFrame, quarantine: pl.LazyFrame, scratch: Path)
         )
         .collect()
     )
-    codes = (row["code"] for row in rows_of(pairs.select("code")))
-    dropped = near_duplicates(order["pair_id"].to_list(), codes, order["rank"].to_list())
+    dropped = near_duplicates(order["pair_id"].to_list(), lambda: _codes(pairs), order["rank"].to_list())
     spool = Spool(TABLES["docstring_pairs_quarantine"], scratch / "near_duplicates.parquet")
     gone = pl.Series(sorted(dropped), dtype=pl.String).implode()
     with spool:
@@ -47,3 +50,8 @@ def distinct_pairs(pairs: pl.LazyFrame, quarantine: pl.LazyFrame, scratch: Path)
             spool.add(quarantine_row(row["pair_id"], "near duplicate", detail, row["code"]))
     kept = pairs.filter(~pl.col("pair_id").is_in(gone))
     return kept, pl.concat([quarantine, spool.scan()])
+
+
+def _codes(pairs: pl.LazyFrame) -> Iterator[pl.Series]:
+    for batch in pairs.select("code").collect_batches(chunk_size=_READ_ROWS, maintain_order=True):
+        yield batch["code"]

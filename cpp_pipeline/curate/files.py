@@ -1,7 +1,8 @@
 """Which source files are worth extracting from.
 
 Belongs here: rules on one whole file, and exact duplicates of whole files.
-Does not belong here: reading a dump or finding licences (`dumps/`), rules on functions (`extract/`).
+Does not belong here: reading a dump, marking files and finding licences (`dumps/`), rules on functions (`extract/`),
+what is redacted (`redact.py`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 
 import polars as pl
 
+from cpp_pipeline.curate.redact import redact_frame
 from cpp_pipeline.schemas import TABLES
 
 _PERMISSIVE_TEXT = """
@@ -26,7 +28,6 @@ _BY_LOWER_CASE = frozenset(name.lower() for name in PERMISSIVE)
 _INNER_GROUP = re.compile(r"\(([^()]*)\)")
 MIN_CHARACTERS = 32
 """Fewest characters other than blanks: below it a file holds an include or a version number."""
-_AMALGAMATED = r"(?i)(^|/)(single_include|single_header|amalgamat\w*)/|amalgamat\w*\.(h|hh|hpp|c|cc|cpp)$"
 _KEY = ("dump", "repo", "path")
 
 
@@ -61,7 +62,6 @@ def _rules(refused: list[str], allow_unknown: bool) -> list[tuple[str, pl.Expr, 
     """(reason, condition, detail) in the order in which they are asked; the first that holds is told."""
     licence = pl.col("licence")
     unknown = licence.is_null() & pl.lit(not allow_unknown)
-    amalgamated = pl.col("path").str.contains(_AMALGAMATED)
     size = pl.col("bare").str.len_chars()
     return [
         (
@@ -71,11 +71,8 @@ def _rules(refused: list[str], allow_unknown: bool) -> list[tuple[str, pl.Expr, 
         ),
         ("test", pl.col("is_test"), pl.lit("path or content marks test code")),
         ("vendored", pl.col("is_vendored"), pl.lit("path marks third-party code")),
-        (
-            "generated",
-            pl.col("is_generated") | amalgamated,
-            pl.lit("generated or amalgamated from other files"),
-        ),
+        ("generated", pl.col("is_generated"), pl.lit("path or content marks generated code")),
+        ("amalgamated", pl.col("is_amalgamated"), pl.lit("put together from other files of the project")),
         ("too small", size < MIN_CHARACTERS, size.cast(pl.String) + " characters without blanks"),
     ]
 
@@ -131,12 +128,14 @@ def clean(source_files: pl.LazyFrame, allow_unknown: bool = False) -> tuple[pl.L
     Returns
     -------
     clean_files, dropped_files
-        In the order of the input. Reasons: licence, test, vendored, generated, too small, duplicate
-        (same text but for blanks as a kept file; the first by path stays).
+        In the order of the input. Kept texts have their e-mail addresses and secrets replaced. Reasons: licence,
+        test, vendored, generated, amalgamated, too small, duplicate (same text but for blanks as a kept file; the
+        first by path stays).
     """
     decided = _decisions(source_files, allow_unknown)
     kept = decided.filter(pl.col("reason").is_null())["row"]
     dropped = decided.filter(pl.col("reason").is_not_null())
     # A filter by position streams; a semi join would hold the wide side in memory.
     clean_files = source_files.with_row_index("row").filter(pl.col("row").is_in(kept.implode())).drop("row")
+    clean_files = redact_frame(clean_files, ["content"])
     return TABLES["clean_files"].conform(clean_files), TABLES["dropped_files"].conform(dropped.lazy())

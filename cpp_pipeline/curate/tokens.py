@@ -23,14 +23,14 @@ _KEYWORD_TEXT = """
     throw true try typedef typeid typename union unsigned using virtual void volatile wchar_t while
     xor xor_eq
 """
-_KEYWORDS = frozenset(_KEYWORD_TEXT.split())
+KEYWORDS = frozenset(_KEYWORD_TEXT.split())
 _CONTINUED = re.compile(r"\\[ \t\f\v]*\r?\n")
 _LITERAL = re.compile(r"""\.?\d|(?:u8|[uUL])?R?["'].""", re.DOTALL)
 
 
 def is_identifier(token: str) -> bool:
     """A name that is not a C++ keyword."""
-    return token not in _KEYWORDS and (token[0].isalpha() or token[0] == "_") and _LITERAL.match(token) is None
+    return token not in KEYWORDS and (token[0].isalpha() or token[0] == "_") and _LITERAL.match(token) is None
 
 
 def normalised(code: str) -> str:

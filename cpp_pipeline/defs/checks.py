@@ -108,6 +108,12 @@ row_checks = [
         "Before and after differ.",
         lambda f: f.filter(pl.col("before") == pl.col("after")),
     ),
+    _rows(
+        "duplicate_pairs",
+        "what_is_kept_stays",
+        "No row is left out for one that is left out itself.",
+        lambda f: f.join(f.select("pair_id"), left_on="kept_pair_id", right_on="pair_id", how="semi"),
+    ),
 ]
 
 
@@ -139,9 +145,7 @@ held_out_checks = [
     blocking=True,
     description="At most 2 % of the training rows are too close to a held-out problem; "
     "more means that a benchmark is inside a dump. The rows named here are not trained on.",
-    additional_ins={
-        name: dg.AssetIn(name) for name in ("clean_files", "docstring_pairs", "diff_sft", "train_problems")
-    },
+    additional_ins={n: dg.AssetIn(n) for n in ("clean_files", "docstring_pairs", "diff_sft", "train_problems")},
 )
 def few_rows_near_held_out(
     asset: pl.LazyFrame,

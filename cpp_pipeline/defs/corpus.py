@@ -10,7 +10,8 @@ from cpp_pipeline.corpus import sft
 from cpp_pipeline.corpus.mixing import build_corpus, tokenizer_texts
 from cpp_pipeline.corpus.tokenizer import train_tokenizer
 from cpp_pipeline.curate.decontaminate import hits, training_texts
-from cpp_pipeline.defs.resources import PRESET, SETTINGS
+from cpp_pipeline.curate.representatives import without_duplicates
+from cpp_pipeline.defs.resources import PRESET, SETTINGS, join_engine
 from cpp_pipeline.storage.assets import folder_asset, table_asset, write_result
 
 _SEED = {"seed": SETTINGS.seed}
@@ -19,8 +20,8 @@ _SEED = {"seed": SETTINGS.seed}
 @table_asset(
     "decontamination_report",
     group="corpus",
-    kinds={"polars"},
-    code=["curate"],
+    kinds={"duckdb", "polars"},
+    code=["curate/decontaminate.py", "curate/gram_kernel.py", "extract/token_kernel.py"],
     plots={"decontamination_report": "rule"},
 )
 def decontamination_report(
@@ -32,7 +33,9 @@ def decontamination_report(
     eval_problems: pl.LazyFrame,
 ) -> pl.LazyFrame:
     """Compare what may be trained on with the held-out problems."""
-    return hits(training_texts(clean_files, docstring_pairs, diff_sft, train_problems), eval_problems)
+    training = training_texts(clean_files, docstring_pairs, diff_sft, train_problems)
+    with join_engine() as engine:
+        return hits(training, eval_problems, engine)
 
 
 @folder_asset(
@@ -64,7 +67,7 @@ def tokenizer(context: dg.AssetExecutionContext, work: Path) -> None:
     kind="shards",
     group="corpus",
     kinds={"numpy"},
-    deps=["clean_files", "docstring_pairs", "train_problems", "decontamination_report", "tokenizer"],
+    deps=["clean_files", "docstring_pairs", "duplicate_pairs", "train_problems", "decontamination_report", "tokenizer"],
     code=["corpus"],
     config={"tokens": PRESET.corpus_tokens, "row": PRESET.seq_tokens, **_SEED},
     description="Packed token shards: raw 40 %, random FIM 40 %, structured FIM 20 % of the tokens.",
@@ -74,7 +77,7 @@ def pretraining_corpus(context: dg.AssetExecutionContext, work: Path) -> dict[st
     store = context.resources.storage.store
     stats = build_corpus(
         store.scan("clean_files"),
-        store.scan("docstring_pairs"),
+        without_duplicates(store.scan("docstring_pairs"), store.scan("duplicate_pairs")),
         store.scan("train_problems"),
         store.local_folder("checkpoints", "tokenizer"),
         work,
@@ -96,10 +99,14 @@ def pretraining_corpus(context: dg.AssetExecutionContext, work: Path) -> dict[st
     plots={"docstring_sft": "licence"},
 )
 def docstring_sft(
-    context: dg.AssetExecutionContext, docstring_pairs: pl.LazyFrame, decontamination_report: pl.LazyFrame
+    context: dg.AssetExecutionContext,
+    docstring_pairs: pl.LazyFrame,
+    duplicate_pairs: pl.LazyFrame,
+    decontamination_report: pl.LazyFrame,
 ) -> pl.LazyFrame:
     """Turn documented functions into instructions and responses."""
-    return sft.docstring_sft(docstring_pairs, sft.excluded(decontamination_report), PRESET, SETTINGS.seed)
+    pairs = without_duplicates(docstring_pairs, duplicate_pairs)
+    return sft.docstring_sft(pairs, sft.excluded(decontamination_report), PRESET, SETTINGS.seed)
 
 
 @table_asset("pass_k_sft", group="corpus", kinds={"polars"}, code=["corpus/sft.py"], config=_SEED)

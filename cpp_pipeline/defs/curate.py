@@ -13,10 +13,10 @@ from cpp_pipeline.storage.assets import table_asset
     "dropped_files",
     group="curate",
     kinds={"polars"},
-    code=["curate"],
+    code=["curate/files.py"],
     config={"allow_unknown_licence": SETTINGS.allow_unknown_licence},
     plots={"clean_files": "language", "dropped_files": "reason"},
 )
 def clean_files(context: dg.AssetExecutionContext, source_files: pl.LazyFrame) -> tuple[pl.LazyFrame, pl.LazyFrame]:
-    """Split the files into kept and dropped."""
+    """Split the files into kept and dropped; redact what is kept."""
     return clean(source_files, allow_unknown=SETTINGS.allow_unknown_licence)

@@ -8,6 +8,7 @@ import dagster as dg
 from cpp_pipeline.defs.code import VERDICTS
 from cpp_pipeline.defs.resources import PRESET, SETTINGS
 from cpp_pipeline.evaluation import model_page, reports
+from cpp_pipeline.rollouts.parts import join_parts
 from cpp_pipeline.storage.assets import folder_asset, write_result
 from cpp_pipeline.storage.metadata import metrics_markdown
 
@@ -39,14 +40,14 @@ def _code_eval(name: str) -> dg.AssetsDefinition:
     )
     def evaluate(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
         store = context.resources.storage.store
-        problems = store.local_table("eval_problems")
+        launcher = context.resources.launcher
         samples = work / "samples"
-        context.resources.launcher.run(
+        launcher.run(
             context,
             "cpp_pipeline.rollouts.sample",
             {
-                "problems": problems,
-                "checkpoint_path": store.local_folder("checkpoints", checkpoint),
+                "problems": launcher.table(store, "eval_problems"),
+                "checkpoint_path": launcher.folder(store, "checkpoints", checkpoint),
                 "format": form,
                 "k": PRESET.eval_samples,
                 "max_new_tokens": PRESET.max_new_tokens,
@@ -55,10 +56,16 @@ def _code_eval(name: str) -> dg.AssetsDefinition:
                 "sandbox-url": context.resources.sandbox.address(),
             },
             samples,
+            join_parts,
         )
         earlier = [(p, store.local_folder("reports", p) / "samples" / "solutions.parquet") for p in previous]
         metrics = reports.code_report(
-            name, samples / "solutions.parquet", samples / "greedy.parquet", problems, work, earlier
+            name,
+            samples / "solutions.parquet",
+            samples / "greedy.parquet",
+            store.local_table("eval_problems"),
+            work,
+            earlier,
         )
         write_result(work, name, {k: v["value"] for k, v in metrics.items()})
         return {"metrics": dg.MetadataValue.md(metrics_markdown(metrics))}
@@ -82,13 +89,13 @@ base_eval, sft_eval, gspo_eval, sft_control_eval = (_code_eval(name) for name in
 )
 def cmake_eval(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
     """Sample and judge the CMake specialist."""
-    store = context.resources.storage.store
-    context.resources.launcher.run(
+    store, launcher = context.resources.storage.store, context.resources.launcher
+    launcher.run(
         context,
         "cpp_pipeline.evaluation.cmake_eval",
         {
-            "problems": store.local_table("cmake_problems"),
-            "checkpoint_path": store.local_folder("checkpoints", "cmake_checkpoint"),
+            "problems": launcher.table(store, "cmake_problems"),
+            "checkpoint_path": launcher.folder(store, "checkpoints", "cmake_checkpoint"),
             "seed": SETTINGS.seed,
             "sandbox-url": context.resources.sandbox.address(),
         },
@@ -112,13 +119,13 @@ def cmake_eval(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
 )
 def router_eval(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
     """Route the held-out phrasings."""
-    store = context.resources.storage.store
-    context.resources.launcher.run(
+    store, launcher = context.resources.storage.store, context.resources.launcher
+    launcher.run(
         context,
         "cpp_pipeline.agent.router_eval",
         {
-            "data": store.local_table("router_sft"),
-            "checkpoint_path": store.local_folder("checkpoints", "router_checkpoint"),
+            "data": launcher.table(store, "router_sft"),
+            "checkpoint_path": launcher.folder(store, "checkpoints", "router_checkpoint"),
         },
         work / "samples",
     )
@@ -140,15 +147,15 @@ def router_eval(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]
 )
 def agent_eval(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
     """Run the agent on its tasks."""
-    store = context.resources.storage.store
-    context.resources.launcher.run(
+    store, launcher = context.resources.storage.store, context.resources.launcher
+    launcher.run(
         context,
         "cpp_pipeline.agent.evaluate",
         {
-            "problems": store.local_table("agent_problems"),
-            "router": store.local_folder("checkpoints", "router_checkpoint"),
-            "code": store.local_folder("checkpoints", "gspo_checkpoint"),
-            "cmake": store.local_folder("checkpoints", "cmake_checkpoint"),
+            "problems": launcher.table(store, "agent_problems"),
+            "router": launcher.folder(store, "checkpoints", "router_checkpoint"),
+            "code": launcher.folder(store, "checkpoints", "gspo_checkpoint"),
+            "cmake": launcher.folder(store, "checkpoints", "cmake_checkpoint"),
             "seed": SETTINGS.seed,
             "sandbox-url": context.resources.sandbox.address(),
         },

@@ -30,12 +30,12 @@ def _train(
     return {"curve": dg.MetadataValue.md(loss_curve(work / "metrics.jsonl", context.asset_key.path[-1]))}
 
 
-def _checkpoint(context: dg.AssetExecutionContext, name: str) -> Path:
-    return Path(context.resources.storage.store.local_folder("checkpoints", name))
+def _checkpoint(context: dg.AssetExecutionContext, name: str) -> object:
+    return context.resources.launcher.folder(context.resources.storage.store, "checkpoints", name)
 
 
-def _table(context: dg.AssetExecutionContext, name: str) -> Path:
-    return Path(context.resources.storage.store.local_table(name))
+def _table(context: dg.AssetExecutionContext, name: str) -> object:
+    return context.resources.launcher.table(context.resources.storage.store, name)
 
 
 def _model(
@@ -68,7 +68,7 @@ def base_checkpoint(context: dg.AssetExecutionContext, work: Path) -> dict[str, 
         context,
         work,
         "base",
-        shards=context.resources.storage.store.local_folder("shards", "pretraining_corpus"),
+        shards=context.resources.launcher.folder(context.resources.storage.store, "shards", "pretraining_corpus"),
         tokenizer=_checkpoint(context, "tokenizer"),
         preset=PRESET.name,
     )

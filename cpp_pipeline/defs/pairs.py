@@ -4,6 +4,7 @@ import dagster as dg
 import polars as pl
 
 from cpp_pipeline.curate.distinct import distinct_pairs
+from cpp_pipeline.curate.repairs import redacted_repairs
 from cpp_pipeline.defs.code import VERDICTS
 from cpp_pipeline.defs.resources import PRESET, SETTINGS
 from cpp_pipeline.extract.cmake_facts import packages
@@ -27,7 +28,8 @@ from cpp_pipeline.storage.scratch import scratch_folder
 def docstring_pairs(context: dg.AssetExecutionContext, clean_files: pl.LazyFrame) -> tuple[pl.LazyFrame, pl.LazyFrame]:
     """Extract documented functions, without near duplicates."""
     scratch = scratch_folder()
-    return distinct_pairs(*documented_functions(clean_files, context.partition_key, scratch), scratch)
+    found = documented_functions(clean_files, context.partition_key, scratch, tell=context.log.info)
+    return distinct_pairs(*found, scratch)
 
 
 @table_asset(
@@ -38,9 +40,12 @@ def docstring_pairs(context: dg.AssetExecutionContext, clean_files: pl.LazyFrame
     code=["extract", "curate"],
     plots={"diff_sft": "n_changed_tokens"},
 )
-def diff_sft(context: dg.AssetExecutionContext, commits: pl.LazyFrame) -> tuple[pl.LazyFrame, pl.LazyFrame]:
-    """Turn commits into repairs of single functions."""
-    return diff_pairs(commits, context.partition_key, scratch_folder())
+def diff_sft(
+    context: dg.AssetExecutionContext, commits: pl.LazyFrame, repairs: pl.LazyFrame
+) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    """Turn commits and collected repairs into repairs of single functions."""
+    scratch = scratch_folder()
+    return redacted_repairs(*diff_pairs(commits, repairs, context.partition_key, scratch), scratch)
 
 
 @table_asset(

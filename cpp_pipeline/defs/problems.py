@@ -3,6 +3,7 @@
 import dagster as dg
 import polars as pl
 
+from cpp_pipeline.curate.representatives import without_duplicates
 from cpp_pipeline.defs.code import VERDICTS
 from cpp_pipeline.defs.resources import PRESET, SETTINGS
 from cpp_pipeline.problems.assemble import eval_set, train_set
@@ -45,11 +46,12 @@ def eval_problems(context: dg.AssetExecutionContext) -> tuple[pl.LazyFrame, pl.L
     plots={"train_problems": "source"},
 )
 def train_problems(
-    context: dg.AssetExecutionContext, docstring_pairs: pl.LazyFrame
+    context: dg.AssetExecutionContext, docstring_pairs: pl.LazyFrame, duplicate_pairs: pl.LazyFrame
 ) -> tuple[pl.LazyFrame, pl.LazyFrame]:
     """Gather, mine and judge the training problems."""
+    pairs = without_duplicates(docstring_pairs, duplicate_pairs)
     with context.resources.sandbox.client() as client:
-        return train_set(PRESET, SETTINGS.seed, docstring_pairs, client, scratch_folder(), context.log.info)
+        return train_set(PRESET, SETTINGS.seed, pairs, client, scratch_folder(), context.log.info)
 
 
 @table_asset(

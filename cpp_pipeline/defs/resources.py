@@ -1,8 +1,11 @@
 """Resources, from the settings. The same assets run elsewhere with other values here."""
 
+from contextlib import AbstractContextManager
+
 import dagster as dg
 
-from cpp_pipeline.launch.local import Launcher
+from cpp_pipeline.curate.joins import Engine, open_engine
+from cpp_pipeline.launch.choose import launcher
 from cpp_pipeline.launch.sandbox import SandboxResource
 from cpp_pipeline.models.presets import Preset, preset
 from cpp_pipeline.settings import Settings
@@ -13,6 +16,12 @@ SETTINGS = Settings.from_env()
 PRESET: Preset = preset(SETTINGS.preset)
 
 
+def join_engine() -> AbstractContextManager[Engine]:
+    """Where joins over all dumps run, by the settings; a cluster exchanges its files below the storage root."""
+    scratch = f"{SETTINGS.root}/work" if SETTINGS.engine == "spark" else None
+    return open_engine(SETTINGS.engine, SETTINGS.spark_remote, scratch)
+
+
 @dg.definitions
 def resources() -> dg.Definitions:
     """Storage, launcher and sandbox; one process by default, since a step costs less than an import."""
@@ -20,7 +29,7 @@ def resources() -> dg.Definitions:
         resources={
             "io_manager": ParquetIOManager(root=SETTINGS.root),
             "storage": StoreResource(root=SETTINGS.root),
-            "launcher": Launcher(),
+            "launcher": launcher(SETTINGS),
             "sandbox": SandboxResource(
                 url=SETTINGS.sandbox_url,
                 token=SETTINGS.sandbox_token,

@@ -7,6 +7,7 @@ from cpp_pipeline.corpus.sft import chosen_problems, kept_problems
 from cpp_pipeline.defs.code import VERDICTS
 from cpp_pipeline.defs.resources import PRESET, SETTINGS
 from cpp_pipeline.rollouts import preference, prompts
+from cpp_pipeline.rollouts.parts import join_parts
 from cpp_pipeline.storage.assets import table_asset, work_folder
 from cpp_pipeline.storage.scratch import scratch_file
 
@@ -27,7 +28,7 @@ def _sample(context: dg.AssetExecutionContext, checkpoint: str, form: str) -> pl
         "cpp_pipeline.rollouts.sample",
         {
             "problems": problems,
-            "checkpoint_path": store.local_folder("checkpoints", checkpoint),
+            "checkpoint_path": context.resources.launcher.folder(store, "checkpoints", checkpoint),
             "format": form,
             "k": PRESET.k,
             "max_new_tokens": PRESET.max_new_tokens,
@@ -35,6 +36,7 @@ def _sample(context: dg.AssetExecutionContext, checkpoint: str, form: str) -> pl
             "sandbox-url": context.resources.sandbox.address(),
         },
         work,
+        join_parts,
     )
     return pl.scan_parquet(work / "solutions.parquet")
 

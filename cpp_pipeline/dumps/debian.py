@@ -18,9 +18,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from cpp_pipeline.dumps import repos
-from cpp_pipeline.dumps.items import Bad
-from cpp_pipeline.dumps.repos import Loose
+from cpp_pipeline.dumps.isolated import Reader
+from cpp_pipeline.dumps.parts import Parts
+from cpp_pipeline.dumps.registry import file_kind
 
 DEFAULT_PACKAGES = ("ceres-solver", "bullet", "geographiclib", "re2")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9.+-]+")
@@ -115,20 +115,26 @@ def _fetch_package(apt: list[str], state: Path, folder: Path, package: str) -> s
     failed = _run([*apt, "source", "--download-only", package], archives, _PACKAGE_SECONDS)
     if failed is not None:
         return f"Debian package {package}: not fetched: {failed}"
-    loose = [Loose(f.name, f, "archive") for f in sorted(archives.iterdir()) if ".tar." in f.name]
-    loose = [f for f in loose if not f.name.endswith(".asc")]
-    bad: list[Bad] = []
-    found = repos.unpack(loose, state / "work" / package, bad)
-    if len(found) != 1:
-        return f"Debian package {package}: not used: {len(found)} source trees in {[f.name for f in loose]}"
-    tree = found[0].folder
+    names = sorted(f.name for f in archives.iterdir() if file_kind(f.name) == "archive")
+    trees: list[Path] = []
+    work = state / "work" / package
+    work.mkdir()
+    with Reader() as reader:
+        parts = Parts(archives, work, reader)
+        for number, place in enumerate(parts.repositories()):
+            trees.append(state / "work" / f"{package}-{number}")
+            os.rename(place.repo.folder, trees[-1])
+    if len(trees) != 1:
+        return f"Debian package {package}: not used: {len(trees)} source trees in {names}"
+    tree = trees[0]
     (tree / "debian").mkdir(exist_ok=True)
     # Where the files are from; the names hold the version.
-    origin = "".join(f"{f.name}\n" for f in loose) + "".join(f"refused: {b.where}: {b.reason}\n" for b in bad)
+    refused = "".join(f"refused: {b.where}: {b.reason}\n" for b in parts.bad)
+    origin = "".join(f"{name}\n" for name in names) + refused
     (tree / "debian" / "fetched-from").write_text(origin)
     os.rename(tree, folder / package)
     count = sum(1 for f in (folder / package).rglob("*") if f.is_file())
-    return f"Debian package {package}: {loose[-1].name}, {count} files, {time.monotonic() - start:.1f} s"
+    return f"Debian package {package}: {names[-1]}, {count} files, {time.monotonic() - start:.1f} s"
 
 
 def _run(command: list[str], folder: Path, seconds: float) -> str | None:

@@ -13,26 +13,40 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import cast
 
 import pygit2
 
-from cpp_pipeline.dumps.items import Bad, Entry, path_text
+from cpp_pipeline.dumps.items import MAX_PATH_BYTES, Bad, Entry, path_text
 
 pygit2.settings.owner_validation = False
 
 MAX_ENTRIES = 2_000_000
+MAX_VISITS = 1_000
+"""How often one folder is read at different paths; ten objects can hold ten billion files."""
+MAX_TREE_BYTES = 32_000_000
+MAX_COMMIT_BYTES = 1_000_000
 _MAX_META_BYTES = 256_000_000
 _REF = re.compile(r"refs/[A-Za-z0-9._/@+=,#-]+")
 _HEX = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+_FORBIDDEN_NAMES = (b"", b".", b"..")
 _REGULAR = (0o100644, 0o100755, 0o100664)
 
 
 class UnreadableRepository(ValueError):
     """The repository cannot be read, or may not be because it reaches out of the dump."""
+
+
+class TooLarge(KeyError):
+    """The object is too large to be unpacked; for a reader it is missing."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 @dataclass(frozen=True)
@@ -58,12 +72,42 @@ class GitStore:
     shallow: frozenset[str]
 
     def size(self, oid: pygit2.Oid) -> int:
-        """Bytes of an object, without unpacking it. Raises KeyError when it is missing."""
-        return int(self.odb.read_header(oid)[1])
+        """Bytes of an object, without unpacking it. Raises KeyError when it is missing or damaged."""
+        try:
+            return int(self.odb.read_header(oid)[1])
+        except pygit2.GitError as error:
+            raise KeyError(f"{oid}: {error}") from error
+
+    def within(self, oid: pygit2.Oid | str, limit: int) -> pygit2.Oid | str:
+        """The id again; raises KeyError when the object is missing and TooLarge when it has more bytes."""
+        size = self.size(pygit2.Oid(hex=oid) if isinstance(oid, str) else oid)
+        if size > limit:
+            raise TooLarge(f"an object of {size} bytes, limit {limit}")
+        return oid
+
+    def commit(self, oid: pygit2.Oid | str) -> pygit2.Commit:
+        """A commit; KeyError when it is missing, TooLarge (a KeyError too) when its text is absurd."""
+        return cast(pygit2.Commit, self._object(self.within(oid, MAX_COMMIT_BYTES)))
+
+    def tree(self, oid: pygit2.Oid) -> pygit2.Tree:
+        """A tree; KeyError when it is missing, TooLarge (a KeyError too) when it has too many entries to hold."""
+        found = self._object(self.within(oid, MAX_TREE_BYTES))
+        if not isinstance(found, pygit2.Tree):
+            raise KeyError(f"{oid} is no tree")
+        return found
+
+    def _object(self, oid: pygit2.Oid | str) -> pygit2.Object:
+        try:
+            return self.objects[oid]
+        except pygit2.GitError as error:
+            raise KeyError(f"{oid}: {error}") from error
 
     def data(self, oid: pygit2.Oid) -> bytes:
-        """Bytes of an object. Raises KeyError when it is missing."""
-        return self.odb.read(oid)[1]
+        """Bytes of an object. Raises KeyError when it is missing or damaged."""
+        try:
+            return self.odb.read(oid)[1]
+        except pygit2.GitError as error:
+            raise KeyError(f"{oid}: {error}") from error
 
 
 def git_dir(folder: Path) -> Path | None:
@@ -100,12 +144,13 @@ def open_store(folder: Path, dump_root: Path) -> GitStore:
     odb = pygit2.Odb(str(found / "objects"))
     objects = pygit2.Repository()
     objects.set_odb(odb)
+    shallow = frozenset(_hex_lines(_text(found / "shallow")))
+    store = GitStore(odb, objects, head, refs, shallow)
     try:
-        commit = objects[head].peel(pygit2.Commit)
+        commit = cast(pygit2.Object, store.commit(head)).peel(pygit2.Commit)
     except (KeyError, ValueError, pygit2.GitError) as error:
         raise UnreadableRepository(f"HEAD {head} is no readable commit: {error}") from error
-    shallow = frozenset(_hex_lines(_text(found / "shallow")))
-    return GitStore(odb, objects, str(commit.id), refs, shallow)
+    return replace(store, head=str(commit.id))
 
 
 def ref_listing(folder: Path, dump_root: Path) -> str:
@@ -122,9 +167,10 @@ def head_entries(store: GitStore, bad: list[Bad], place: str) -> Iterator[Entry]
 
     Submodules, symbolic links and missing trees go to `bad`.
     """
-    commit = cast(pygit2.Commit, store.objects[store.head])
+    commit = store.commit(store.head)
     # (path, id, mode), the last one is next; a tree's entries are pushed in reverse to come out in order.
     todo: list[tuple[bytes, pygit2.Oid, int]] = [(b"", commit.tree_id, 0o040000)]
+    visits: Counter[pygit2.Oid] = Counter()
     seen = 0
     while todo:
         raw, oid, mode = todo.pop()
@@ -135,21 +181,41 @@ def head_entries(store: GitStore, bad: list[Bad], place: str) -> Iterator[Entry]
             bad.append(Bad(where, "too many files", f"more than {MAX_ENTRIES} entries; the rest is not read"))
             return
         if mode == 0o040000:
+            visits[oid] += 1
+            if visits[oid] > MAX_VISITS:
+                if visits[oid] == MAX_VISITS + 1:
+                    bad.append(Bad(where, "repeated folder", f"tree {oid} occurs more than {MAX_VISITS} times"))
+                continue
             try:
-                tree = cast(pygit2.Tree, store.objects[oid])
-                below = [(raw + b"/" if raw else b"") + (e.raw_name or b"") for e in tree]
-                todo += reversed([(p, e.id, int(e.filemode)) for p, e in zip(below, tree, strict=True)])
-            except (KeyError, pygit2.GitError) as error:
+                todo += reversed(_tree_entries(store.tree(oid), raw, bad, place))
+            except TooLarge as error:
+                bad.append(Bad(where, "too large", f"tree {oid}: {error}"))
+            except KeyError as error:
                 bad.append(Bad(where, "missing object", f"tree {oid}: {error}"))
         elif mode in _REGULAR:
             try:
-                yield Entry(path, store.size(oid), lambda o=oid: store.data(o))  # type: ignore[misc]
-            except (KeyError, pygit2.GitError) as error:
+                yield Entry(path, store.size(oid), partial(store.data, oid))
+            except KeyError as error:
                 bad.append(Bad(where, "missing object", f"blob {oid}: {error}"))
         elif mode == 0o160000:
             bad.append(Bad(where, "submodule", f"commit {oid} of another repository"))
         elif mode == 0o120000:
             bad.append(Bad(where, "symbolic link", "links inside a repository are not followed"))
+
+
+def _tree_entries(tree: pygit2.Tree, raw: bytes, bad: list[Bad], place: str) -> list[tuple[bytes, pygit2.Oid, int]]:
+    """(path, id, mode) of a tree's entries; names that git itself would not check out go to `bad`."""
+    prefix = raw + b"/" if raw else b""
+    found: list[tuple[bytes, pygit2.Oid, int]] = []
+    for entry in tree:
+        name = entry.raw_name or b""
+        if name in _FORBIDDEN_NAMES or b"/" in name or name.lower() == b".git":
+            bad.append(Bad(f"{place}/{path_text(prefix + name)}", "forbidden name", "no file of a work tree has it"))
+        elif len(prefix) + len(name) > MAX_PATH_BYTES:
+            bad.append(Bad(f"{place}/{path_text(prefix)[:200]}", "path too long", f"more than {MAX_PATH_BYTES} bytes"))
+        else:
+            found.append((prefix + name, entry.id, int(entry.filemode)))
+    return found
 
 
 def _check_objects(objects: Path, root: Path, seen: set[Path]) -> None:

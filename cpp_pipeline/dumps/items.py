@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from cpp_pipeline.dumps.kinds import Language
 
 MAX_DETAIL_TEXT = 2_000
+MAX_PATH_BYTES = 4_096
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,22 @@ class RawFile:
     read: Callable[[], bytes]
     where: str
     """Place inside the dump for messages, as `file` or `file:line`."""
+    is_vendored: bool = False
+    """A record says that the code is of third parties; the path may say so too."""
+    is_generated: bool = False
+    """A record says that a program wrote the code; the path or the text may say so too."""
+
+
+def name_trouble(name: str) -> str | None:
+    """Why an archive member or an object may not become a file of this name; None when it may."""
+    parts = name.split("/")
+    if name.startswith("/") or "\\" in name or "\0" in name or (len(name) > 1 and name[1] == ":"):
+        return "archive member with an absolute or foreign name"
+    if ".." in parts:
+        return "archive member that climbs out with '..'"
+    if len(name.encode("utf-8", "surrogatepass")) > MAX_PATH_BYTES:
+        return "archive member with a name too long"
+    return None
 
 
 def printable(text: str) -> str:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 HEAD_CHARACTERS = 4000
 
 _FILE_NAME = re.compile(r"(un)?licen[cs]es?([._-][\w.+-]*)?|copying([._-][\w.]*)?|copyright|mit-license(\.\w+)?", re.I)
 _TAG = re.compile(r"SPDX-License-Identifier:\s*([A-Za-z0-9.+\- ()]{2,100})")
 _NOTICE_WORDS = ("licen", "permission", "redistribution", "public domain", "as-is")
-_SPACE = re.compile(r"[\s*#/]+")
 
 # The title or notice of a GNU licence; the texts name each other further down, so the first match counts.
 _GNU = re.compile(
@@ -108,7 +108,7 @@ def from_text(text: str) -> str | None:
     if tag is not None:
         return tag
     # 20,000 characters hold the title of every licence; later ones are often lists of bundled code.
-    flat = _SPACE.sub(" ", text[:20_000].lower().replace("\u2019", "'").replace("``", "'").replace('"', "'"))
+    flat = _flat(text[:20_000])
     if "mozilla public license" in flat[:1000] and "2.0" in flat[:1000]:
         return "MPL-2.0"
     gnu = _GNU.search(flat)
@@ -121,10 +121,27 @@ def from_text(text: str) -> str | None:
     return None
 
 
+def _flat(text: str) -> str:
+    """Lower case, without comment marks, one blank between words, one kind of quote."""
+    quoted = text.lower().replace("``", "'").replace('"', "'").replace("\u2019", "'")
+    return " ".join(quoted.replace("*", " ").replace("#", " ").replace("/", " ").split())
+
+
 def of_head(text: str) -> str | None:
     """Licence that a source file's own head states: a tag, or the phrases of a licence notice."""
     head = text[:HEAD_CHARACTERS]
-    # Word searches first: most heads hold neither, and they cost a fraction of the expressions.
+    # The text before the first directive is the same in most files of a repository.
+    first, _, rest = head.partition("\n#")
+    return _of_shared_notice(first) or _of_notice(rest)
+
+
+@lru_cache(maxsize=1024)
+def _of_shared_notice(head: str) -> str | None:
+    return _of_notice(head)
+
+
+def _of_notice(head: str) -> str | None:
+    # Word searches first: many heads hold neither, and they cost a fraction of the expressions.
     if "SPDX-License-Identifier" in head:
         return spdx_tag(head)
     lower = head.lower()

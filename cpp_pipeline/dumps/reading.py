@@ -1,8 +1,7 @@
 """`source_files`: the readable C, C++ and CMake files of a dump of any kind.
 
-Belongs here: from a dump to rows, through the guards, with the repository's licence and the marks of test,
-third-party and generated code; every file that is not read goes to the quarantine table with its reason.
-Does not belong here: deciding what is kept for training (the curation room).
+Belongs here: from a dump's parts to two tables, with every file that is not read in the quarantine and its
+reason. Does not belong here: reading one part (`rows`), deciding what is kept for training (the curation room).
 """
 
 from __future__ import annotations
@@ -15,30 +14,41 @@ from pathlib import Path
 
 import polars as pl
 
-from cpp_pipeline.dumps import kinds, licences, records, repos
-from cpp_pipeline.dumps.gitstore import UnreadableRepository, head_entries, open_store
-from cpp_pipeline.dumps.items import Bad, Entry, RawFile
+from cpp_pipeline.dumps import manifest, rows
+from cpp_pipeline.dumps.isolated import Reader, ReaderEnded
+from cpp_pipeline.dumps.items import Bad
+from cpp_pipeline.dumps.parts import Parts
+from cpp_pipeline.dumps.progress import Progress, Tell, silent
 from cpp_pipeline.dumps.registry import check_name, detect_kind
-from cpp_pipeline.dumps.repos import Loose, Repo
+from cpp_pipeline.dumps.remote import is_in_process, is_remote
+from cpp_pipeline.dumps.shards import WHOLE, Shard
 from cpp_pipeline.dumps.spool import Spool
-from cpp_pipeline.dumps.textguard import Refusal, decode, too_large
 from cpp_pipeline.schemas import TABLES
 
 
-def read_files(path: Path, name: str, scratch: Path) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+def read_files(
+    path: Path | str, name: str, scratch: Path, shard: Shard = WHOLE, tell: Tell = silent
+) -> tuple[pl.LazyFrame, pl.LazyFrame]:
     """Read the C, C++ and CMake files of the dump `name` that lies at `path`.
 
     Clones and bare mirrors are read at HEAD from their objects, not from the work tree: the commit column
-    then says exactly what was read.
+    then says exactly what was read. Reading happens in a process of its own; a part of the dump on which that
+    process dies is quarantined, with what was read of it kept.
 
     Parameters
     ----------
     path
-        Folder of git clones, bare mirrors, source trees or archives; one of these alone; JSONL or parquet.
+        Path or URL of a folder of git clones, bare mirrors, source trees or archives; one of these alone; JSONL
+        or parquet.
     name
         Partition key.
     scratch
-        Folder for the two parquet files that the returned frames scan; it has to live as long as they do.
+        Folder for the two parquet files that the returned frames scan; it has to live as long as they do. Archives
+        and bucket folders are unpacked there, one at a time.
+    shard
+        Which part of the dump is read.
+    tell
+        Called with the files and bytes read so far, every few seconds.
 
     Returns
     -------
@@ -49,130 +59,64 @@ def read_files(path: Path, name: str, scratch: Path) -> tuple[pl.LazyFrame, pl.L
     ------
     FileNotFoundError, ValueError
         For a path or name that cannot be a dump.
+    NoRoom
+        The scratch disk is too small for an archive.
     """
     check_name(name)
     detect_kind(path)
     files = Spool(TABLES["source_files"], scratch / "source_files.parquet")
     bad = Spool(TABLES["source_files_quarantine"], scratch / "source_files_quarantine.parquet")
     work = Path(tempfile.mkdtemp(prefix="unpacked-", dir=scratch))
+    progress = Progress(tell)
     seen: set[bytes] = set()
     try:
         with files, bad:
-            for item in _raw_files(Path(path), work):
-                row = item if isinstance(item, Bad) else _row(item, name, seen)
-                if isinstance(row, Bad):
-                    bad.add(row.row(name))
+            for item in _items(path, name, work, shard):
+                found = item if isinstance(item, Bad) else _repeated(item, seen)
+                if isinstance(found, Bad):
+                    bad.add(found.row(name))
                 else:
-                    files.add(row)
+                    files.add(found)
+                    progress.add(found["size_bytes"])
     finally:
         shutil.rmtree(work)
+        progress.end()
     return files.scan(), bad.scan()
 
 
-def dump_repos(path: Path, work: Path, bad: list[Bad]) -> tuple[list[Repo], list[Loose], Path]:
-    """Repositories of a dump, its tables, and the folder that no repository may reach out of.
-
-    Archives are extracted below `work`, which has to exist for as long as the repositories are read.
-    """
-    kind = detect_kind(path)
-    if kind == "folder":
-        found, loose = repos.find(path, bad)
-        unpacked = repos.unpack(loose, work, bad)
-        tables = [f for f in loose if f.kind != "archive"]
-        return _unique_names(found + unpacked), tables, path
-    loose = [Loose(path.name, path, kind)]
-    if kind == "archive":
-        return _unique_names(repos.unpack(loose, work, bad)), [], work
-    return [], loose, path.parent
-
-
-def _unique_names(found: list[Repo]) -> list[Repo]:
-    """Repositories of equal name (a folder and an archive, say) told apart as `name`, `name~2`, ..."""
-    taken: set[str] = set()
-    unique: list[Repo] = []
-    for repo in found:
-        name, number = repo.name, 1
-        while name in taken:
-            number += 1
-            name = f"{repo.name}~{number}"
-        taken.add(name)
-        unique.append(Repo(name, repo.folder, repo.git))
-    return unique
+def _items(path: Path | str, name: str, work: Path, shard: Shard) -> Iterator[rows.Read | Bad]:
+    known, trouble = manifest.read(manifest.place_of(path, detect_kind(path) == "folder"))
+    yield from (b for b in trouble if shard.tells(b.where))
+    with Reader(online=is_remote(path)) as reader:
+        parts = Parts(path, work, reader, shard)
+        for place in parts.repositories():
+            yield from _drained(parts.bad)
+            try:
+                yield from reader.stream(rows.of_repository, place.repo, place.root, name, shard, known)
+            except ReaderEnded as error:
+                yield Bad(place.repo.name, "reader ended", f"{error}; the rest is not read")
+        yield from _drained(parts.bad)
+        for table in parts.tables():
+            arguments = (table, name, shard, known)
+            try:
+                yield from (
+                    rows.of_table(*arguments) if is_in_process(table.file) else reader.stream(rows.of_table, *arguments)
+                )
+            except ReaderEnded as error:
+                yield Bad(table.name, "reader ended", f"{error}; the rest is not read")
 
 
-def _raw_files(path: Path, work: Path) -> Iterator[RawFile | Bad]:
-    bad: list[Bad] = []
-    found, tables, _ = dump_repos(path, work, bad)
-    yield from bad
-    for repo in found:
-        root = work if repo.folder.is_relative_to(work) else path
-        yield from _repo_files(repo, root)
-    for table in tables:
-        read = records.from_jsonl if table.kind == "jsonl" else records.from_parquet
-        yield from read(table.file, table.name)
+def _drained(bad: list[Bad]) -> list[Bad]:
+    found = list(bad)
+    bad.clear()
+    return found
 
 
-def _repo_files(repo: Repo, root: Path) -> Iterator[RawFile | Bad]:
-    bad: list[Bad] = []
-    commit: str | None = None
-    place = repo.name
-    entries: Iterator[Entry]
-    if repo.git:
-        try:
-            store = open_store(repo.folder, root)
-        except UnreadableRepository as error:
-            yield Bad(place, "unreadable repository", f"{error}; its work tree is read as plain files")
-            entries = repos.folder_entries(repo.folder, bad, place)
-        else:
-            commit = store.head
-            entries = head_entries(store, bad, place)
-    else:
-        entries = repos.folder_entries(repo.folder, bad, place)
-    sources: list[tuple[Entry, kinds.Language]] = []
-    texts: list[Entry] = []
-    for entry in entries:
-        language = kinds.language_of(entry.path)
-        if language is not None:
-            sources.append((entry, language))
-        elif licences.is_licence_file(entry.path):
-            texts.append(entry)
-    folders = licences.by_folder(repos.licence_texts(texts, bad, place))
-    yield from bad
-    for entry, language in sorted(sources, key=lambda s: s[0].path):
-        licence = licences.nearest(folders, entry.path)
-        where = f"{place}/{entry.path}"
-        yield RawFile(repo.name, entry.path, commit, licence, language, entry.size_bytes, entry.read, where)
-
-
-def _row(file: RawFile, dump: str, seen: set[bytes]) -> dict[str, object] | Bad:
+def _repeated(item: rows.Read, seen: set[bytes]) -> rows.Row | Bad:
     # 8 bytes a file: two rows of one key would break the table, and records can repeat themselves.
-    key = hashlib.blake2b(f"{file.repo}\0{file.path}".encode(), digest_size=8).digest()
+    repo, path = item.row["repo"], item.row["path"]
+    key = hashlib.blake2b(f"{repo}\0{path}".encode(), digest_size=8).digest()
     if key in seen:
-        return Bad(file.where, "repeated path", f"{file.repo}/{file.path} was read before")
-    refusal = too_large(file.size_bytes)
-    if refusal is not None:
-        return Bad(file.where, refusal.reason, refusal.detail)
-    try:
-        data = file.read()
-    except KeyError as error:
-        return Bad(file.where, "missing object", f"blob {error}")
-    except OSError as error:
-        return Bad(file.where, "unreadable", f"{type(error).__name__}: {error}")
-    text = decode(data)
-    if isinstance(text, Refusal):
-        return Bad(file.where, text.reason, text.detail, data[:2000].decode(errors="replace"))
+        return Bad(item.where, "repeated path", f"{repo}/{path} was read before")
     seen.add(key)
-    return {
-        "dump": dump,
-        "repo": file.repo,
-        "path": file.path,
-        "commit": file.commit,
-        "licence": licences.of_head(text) or file.licence,
-        "language": file.language,
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "size_bytes": len(data),
-        "is_test": kinds.is_test(file.path, text),
-        "is_vendored": kinds.is_vendored(file.path),
-        "is_generated": kinds.is_generated(file.path, text),
-        "content": text,
-    }
+    return item.row

@@ -1,7 +1,8 @@
 """What a dump may be called and what may be a dump.
 
 Belongs here: the rule for dump names, the kind of a dump from what lies at its path, and the errors for
-names and paths that do not fit. Does not belong here: reading a dump (`reading`, `history`, `listing`).
+names and paths that do not fit. Does not belong here: reading a dump (`reading`, `history`, `listing`), or how
+object stores are reached (`remote`).
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Literal
+
+from cpp_pipeline.dumps import remote
 
 Kind = Literal["folder", "archive", "jsonl", "parquet"]
 
@@ -50,7 +53,7 @@ def file_kind(file_name: str) -> Kind | None:
     return None
 
 
-def detect_kind(path: Path) -> Kind:
+def detect_kind(path: Path | str) -> Kind:
     """Tell what kind of dump lies at `path`. An empty folder is a dump with zero files.
 
     Raises
@@ -60,14 +63,23 @@ def detect_kind(path: Path) -> Kind:
     ValueError
         When it is a file of another kind, or no regular file.
     """
-    path = Path(path)
+    if remote.is_remote(path):
+        found = remote.open_remote(path)
+        if found.is_folder():
+            return "folder"
+        return _kind_of_file(remote.file_name(path), str(path))
+    path = remote.local_path(path)
     if not path.exists():
         raise FileNotFoundError(f"dump not found: {path} does not exist; {_REMEDY}")
     if path.is_dir():
         return "folder"
     if not path.is_file():
         raise ValueError(f"{path} is neither a folder nor a regular file; {_REMEDY}")
-    kind = file_kind(path.name)
+    return _kind_of_file(path.name, str(path))
+
+
+def _kind_of_file(name: str, place: str) -> Kind:
+    kind = file_kind(name)
     if kind is None:
-        raise ValueError(f"{path}: unknown kind of file (suffix {path.suffix!r}); {_REMEDY}")
+        raise ValueError(f"{place}: unknown kind of file (suffix {Path(name).suffix!r}); {_REMEDY}")
     return kind

@@ -1,22 +1,22 @@
 """The repositories of a dump folder, and the files of each.
 
 Belongs here: telling one source tree from a folder of many, finding git clones and bare mirrors, walking
-plain folders without following links. Does not belong here: reading text, or what a file means.
+plain folders without following links. Does not belong here: archives and object stores (`parts`), reading text, or
+what a file means.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from cpp_pipeline.dumps import archives
 from cpp_pipeline.dumps.gitstore import git_dir
-from cpp_pipeline.dumps.items import Bad, Entry, path_text
+from cpp_pipeline.dumps.items import MAX_PATH_BYTES, Bad, Entry, path_text
 from cpp_pipeline.dumps.kinds import language_of
 from cpp_pipeline.dumps.licences import is_licence_file
 from cpp_pipeline.dumps.registry import file_kind
@@ -28,8 +28,10 @@ _PROJECT_FOLDERS = frozenset(("src", "include", "lib", "source", "sources", "tes
 _PROJECT_FILE = re.compile(
     r"readme.*|(un)?licen[cs]e.*|copying.*|makefile.*|configure(\..*)?|meson\.build|build(\.bazel)?", re.I
 )
-_DEBIAN = re.compile(r"(?P<package>[a-z0-9][a-z0-9.+-]*)_[^_]+?\.(?P<part>orig(-[A-Za-z0-9-]+)?|debian)\.tar\.\w+")
 _LICENCE_BYTES = 200_000
+# What a bare mirror is read from; its folder may have any name.
+_BARE_FILES, _BARE_FOLDERS = ("HEAD", "packed-refs", "shallow"), ("objects", "refs")
+_GIT_FILE_BYTES = 64_000_000_000
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,10 @@ class Repo:
 
 @dataclass(frozen=True)
 class Loose:
-    """A file at the top of a collection that holds files itself: an archive, JSONL or parquet."""
+    """A file at the top of a collection that holds files itself: an archive, JSONL or parquet (path or URL)."""
 
     name: str
-    file: Path
+    file: Path | str
     kind: str
 
 
@@ -96,6 +98,15 @@ def _collect(folder: Path, prefix: str, depth: int, repos: list[Repo]) -> None:
             repos.append(Repo(name, child, False))
 
 
+def grouped(folder: Path, name: str) -> list[Repo]:
+    """The repositories of one top folder of a dump called `name`, or of a whole dump ('')."""
+    if git_dir(folder) is None and name and not _is_project(folder) and _groups_clones(folder, 1):
+        repos: list[Repo] = []
+        _collect(folder, name + "/", 1, repos)
+        return repos
+    return [Repo(name or ".", folder, git_dir(folder) is not None)]
+
+
 def _groups_clones(folder: Path, depth: int) -> bool:
     below = [c for c in folder.iterdir() if c.is_dir() and not c.is_symlink()]
     if any(git_dir(c) is not None for c in below):
@@ -104,13 +115,18 @@ def _groups_clones(folder: Path, depth: int) -> bool:
 
 
 def _is_project(folder: Path, weak_marks: bool = True) -> bool:
-    for item in folder.iterdir():
-        if item.is_dir():
-            if item.name in _PROJECT_FOLDERS:
-                return True
-        elif language_of(item.name) is not None or (weak_marks and _PROJECT_FILE.fullmatch(item.name)):
-            return True
-    return False
+    with os.scandir(folder) as found:
+        return looks_like_project(((item.name, item.is_dir()) for item in found), weak_marks)
+
+
+def looks_like_project(names: Iterable[tuple[str, bool]], weak_marks: bool = True) -> bool:
+    """Whether what lies at the top of a folder, as (name, is a folder), makes it one source tree."""
+    return any(
+        name in _PROJECT_FOLDERS
+        if is_folder
+        else language_of(name) is not None or (weak_marks and _PROJECT_FILE.fullmatch(name) is not None)
+        for name, is_folder in names
+    )
 
 
 def folder_entries(folder: Path, bad: list[Bad], place: str) -> Iterator[Entry]:
@@ -119,10 +135,11 @@ def folder_entries(folder: Path, bad: list[Bad], place: str) -> Iterator[Entry]:
     Links are not followed and pipes or devices not opened: those with a source name go to `bad`.
     """
     root = folder.resolve()
-    for item, path in walk(folder):
-        mode = item.stat(follow_symlinks=False).st_mode
+    for item, path in walk(folder, bad, place):
+        info = item.stat(follow_symlinks=False)
+        mode = info.st_mode
         if stat.S_ISREG(mode):
-            yield Entry(path, item.stat(follow_symlinks=False).st_size, Path(item.path).read_bytes)
+            yield Entry(path, info.st_size, partial(_read_regular, item.path))
         elif stat.S_ISLNK(mode):
             target = os.path.realpath(item.path)
             inside = Path(target).is_relative_to(root)
@@ -139,13 +156,31 @@ def folder_entries(folder: Path, bad: list[Bad], place: str) -> Iterator[Entry]:
             bad.append(Bad(f"{place}/{path}", "no regular file", f"mode {mode:o}; not opened"))
 
 
-def walk(folder: Path) -> Iterator[tuple[os.DirEntry[str], str]]:
-    """Everything below `folder` that is no folder, ordered by path; '.git' folders are left out."""
+def _read_regular(path: str) -> bytes:
+    """At most one byte more than a source file may have; never through a link, and never waiting for a pipe."""
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        return os.read(handle, MAX_BYTES + 1)
+    finally:
+        os.close(handle)
+
+
+def walk(folder: Path, bad: list[Bad], place: str) -> Iterator[tuple[os.DirEntry[str], str]]:
+    """Everything below `folder` that is no folder, ordered by path; '.git' folders are left out.
+
+    Folders that cannot be listed, or whose path is longer than any program takes, go to `bad`.
+    """
     todo: list[tuple[str, str]] = [(str(folder), "")]
     while todo:
         current, prefix = todo.pop()
-        with os.scandir(current) as found:
-            items = sorted(found, key=lambda e: e.name)
+        try:
+            if len(prefix.encode()) > MAX_PATH_BYTES:
+                raise OSError(f"a path of more than {MAX_PATH_BYTES} bytes")
+            with os.scandir(current) as found:
+                items = sorted(found, key=lambda e: e.name)
+        except OSError as error:
+            bad.append(Bad(f"{place}/{prefix[:200]}", "unreadable", f"{type(error).__name__}: {error}"))
+            continue
         folders = []
         for item in items:
             path = prefix + path_text(os.fsencode(item.name))
@@ -156,39 +191,15 @@ def walk(folder: Path) -> Iterator[tuple[os.DirEntry[str], str]]:
         todo += reversed(folders)
 
 
-def wanted_member(path: str) -> bool:
-    """True for what a reader of archives needs: sources, licences, and the inside of git repositories."""
-    in_git = any(part.endswith(".git") for part in path.split("/")[:-1])
-    return in_git or language_of(path) is not None or is_licence_file(path)
+def wanted_member(path: str) -> int:
+    """Bytes that a reader takes of a file in an archive or bucket; 0 for what it does not need at all.
 
-
-def unpack(loose: list[Loose], scratch: Path, bad: list[Bad]) -> list[Repo]:
-    """Extract archives below `scratch`; returns the repositories that they hold.
-
-    The parts of one Debian source package (`.orig.tar`, `.debian.tar`) become one repository with the
-    package's name, without the top folder that upstream archives have. Any other archive holds what a dump
-    folder holds; its repositories keep their names, or get the archive's when it is one tree.
+    Needed are sources, licences, and the inside of git repositories.
     """
-    repos: list[Repo] = []
-    packages: dict[str, Path] = {}
-    for item in (f for f in loose if f.kind == "archive"):
-        place = item.name.removesuffix(item.file.name)
-        target = scratch / item.name
-        debian = _DEBIAN.fullmatch(item.file.name)
-        bad += archives.extract(item.file, target, wanted_member, prefix=place)
-        if debian is None:
-            inside, _ = find(target, bad)
-            stem = path_text(os.fsencode(item.file.name.split(".")[0])) or item.name
-            repos += [Repo(stem, r.folder, r.git) if r.name == "." else r for r in inside]
-            continue
-        folder = packages.setdefault(debian["package"], scratch / "debian" / debian["package"])
-        folder.mkdir(parents=True, exist_ok=True)
-        top = target if debian["part"] == "debian" else archives.strip_single_folder(target)
-        if debian["part"].startswith("orig-"):
-            folder = folder / debian["part"].removeprefix("orig-")
-        shutil.copytree(top, folder, dirs_exist_ok=True)
-        shutil.rmtree(target)
-    return sorted(repos + [Repo(name, folder, False) for name, folder in packages.items()], key=lambda r: r.name)
+    *folders, name = path.split("/")
+    if name in _BARE_FILES or any(part.endswith(".git") or part in _BARE_FOLDERS for part in folders):
+        return _GIT_FILE_BYTES
+    return MAX_BYTES if language_of(path) is not None or is_licence_file(path) else 0
 
 
 def licence_texts(entries: list[Entry], bad: list[Bad], place: str) -> dict[str, str]:

@@ -1,194 +1,159 @@
 """Commits to repairs: one function before and after, with what the message asks for.
 
-Belongs here: finding the one changed function of a commit and the rules on change and message.
-Does not belong here: reading git (`dumps/`).
+Belongs here: from the file pairs of commits to `diff_sft`, a commit at a time.
+Does not belong here: reading git (`dumps/history.py`), the rules (`released.py`), redaction (`curate/`).
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from cpp_pipeline.dumps.spool import Spool
-from cpp_pipeline.extract.changes import change_problem
-from cpp_pipeline.extract.functions import Function, read_functions
-from cpp_pipeline.extract.lexer import token_distance, tokens
-from cpp_pipeline.extract.messages import instruction, is_fix, message_problem
-from cpp_pipeline.extract.pairs import repository_macros
-from cpp_pipeline.extract.quality import Rule
-from cpp_pipeline.extract.rows import quarantine_row, rows_of, stable_id
-from cpp_pipeline.schemas import TABLES, Column, Table
+from cpp_pipeline.extract.candidates import candidate, with_change
+from cpp_pipeline.extract.lexer import tokens
+from cpp_pipeline.extract.macros import MacroDefinitions
+from cpp_pipeline.extract.messages import beside_the_code, unusable
+from cpp_pipeline.extract.pieces import Piece, pieces
+from cpp_pipeline.extract.released import CANDIDATES, released
+from cpp_pipeline.extract.repairs import record_candidates
+from cpp_pipeline.extract.rows import rows_of, stable_id
+from cpp_pipeline.extract.touched import Comparison, compare
 
 SUPERSEDED_SECONDS = 14 * 86_400
-
-_CANDIDATES = Table(
-    "diff_candidates",
-    "Rows of `diff_sft` before it is known which were superseded.",
-    (
-        *TABLES["diff_sft"].columns,
-        Column("time", pl.Int64(), "author time, seconds since 1970"),
-        Column("parameter_types", pl.List(pl.String()), "types of the function's parameters"),
-    ),
-    (),
-)
-_NAME = tuple[str, str, tuple[str, ...]]
-"""(path, qualified name, parameter types)."""
+_MAX_REMEMBERED = 64_000_000
+_EVERY = 16
+_AT_ONCE = 50
 
 
-@dataclass(frozen=True)
-class _Change:
-    key: _NAME
-    before: Function
-    after: Function
+class _Later:
+    """What newer commits changed, as far back as a change can supersede another; bounded in characters."""
 
+    def __init__(self) -> None:
+        self._changes: deque[tuple[tuple[str, str], int, list[Piece]]] = deque()
+        self._of_file: dict[tuple[str, str], deque[tuple[int, list[Piece]]]] = defaultdict(deque)
+        self._characters = 0
 
-def _by_name(path: str, text: str, macros: tuple[str, ...]) -> dict[_NAME, Function] | None:
-    facts = read_functions(text, macros)
-    if facts.refused is not None:
+    def add(self, file: tuple[str, str], time: int, changed: list[Piece]) -> None:
+        """Remember one file of a commit; commits come newest first."""
+        self._changes.append((file, time, changed))
+        self._of_file[file].append((time, changed))
+        self._characters += _characters(changed)
+        while self._changes and (self._characters > _MAX_REMEMBERED or self._changes[0][1] > time + SUPERSEDED_SECONDS):
+            oldest, _, dropped = self._changes.popleft()
+            self._of_file[oldest].popleft()
+            self._characters -= _characters(dropped)
+
+    def seconds(self, file: tuple[str, str], time: int, code: str) -> int | None:
+        """Time until the tokens of `code` were changed, if that was within the limit."""
+        wanted = _joined(code)
+        for later, changed in reversed(self._of_file[file]):
+            if later - time <= SUPERSEDED_SECONDS and any(
+                wanted in _joined(p.before) and wanted not in _joined(p.after) for p in changed
+            ):
+                return max(0, later - time)
         return None
-    # Of two definitions with one name (#if branches) the first stands for both; a change in the second is
-    # then seen as a change outside the function.
-    found: dict[_NAME, Function] = {}
-    for f in facts.functions:
-        found.setdefault((path, f.qualified_name, f.parameter_types), f)
-    return found
 
 
-def _changes(files: list[dict[str, Any]], macros: tuple[str, ...]) -> tuple[list[_Change], str | None]:
-    """(functions that differ in tokens, why the commit is no one-function change)."""
-    changes: list[_Change] = []
-    for file in files:
-        before = _by_name(file["path"], file["before"], macros)
-        after = _by_name(file["path"], file["after"], macros)
-        if before is None or after is None:
-            return [], f"{file['path']} was not read"
-        if before.keys() != after.keys():
-            names = sorted(qualified for _, qualified, _ in before.keys() ^ after.keys())
-            return [], f"functions added or removed: {', '.join(names[:5])}"
-        changes += [
-            _Change(key, before[key], after[key])
-            for key in before
-            if before[key].code != after[key].code and tokens(before[key].code) != tokens(after[key].code)
-        ]
-    if len(changes) != 1:
-        return changes, f"{len(changes)} functions changed"
-    return changes, None
+def _joined(code: str) -> str:
+    return " ".join(tokens(code))
 
 
-def _rest(text: str, function: Function) -> list[str]:
-    raw = text.encode("utf-8", "replace")
-    # A separator keeps the tokens on both sides apart.
-    return tokens((raw[: function.start_byte] + b"\n;\n" + raw[function.end_byte :]).decode("utf-8", "replace"))
+def _characters(changed: list[Piece]) -> int:
+    return sum(len(p.before) + len(p.after) for p in changed)
 
 
-def _has_residue(files: list[dict[str, Any]], change: _Change) -> bool:
-    """Whether the commit changed more than this function, so that the row would not be self-contained."""
-    if len(files) != files[0]["n_files"]:
-        return True
-    for file in files:
-        if file["path"] == change.key[0]:
-            if _rest(file["before"], change.before) != _rest(file["after"], change.after):
-                return True
-        elif tokens(file["before"]) != tokens(file["after"]):
-            return True
-    return False
+def _macros(commits: pl.LazyFrame) -> dict[str, tuple[str, ...]]:
+    """Repository -> macros to blank, from every 16th state of each file: most definitions stay for years."""
+    seen: Counter[tuple[str, str]] = Counter()
+    found: dict[str, MacroDefinitions] = defaultdict(MacroDefinitions)
+    for batch in commits.select("repo", "path", "after").collect_batches(chunk_size=_AT_ONCE, maintain_order=True):
+        for number, (repo, path) in enumerate(batch.select("repo", "path").iter_rows()):
+            if seen[repo, path] % _EVERY == 0:
+                found[repo].add(batch["after"][number])
+            seen[repo, path] += 1
+    return {repo: definitions.transparent() for repo, definitions in found.items()}
 
 
-def _commit_problem(files: list[dict[str, Any]], changes: list[_Change], why: str | None) -> Rule | None:
-    problem = message_problem(files[0]["message"], [f["path"] for f in files])
-    if problem is not None:
-        return problem
-    if why is not None:
-        return "not one function", why
-    change = changes[0]
-    if change.before.has_parse_error or change.after.has_parse_error:
-        return "parse_error", change.before.qualified_name
-    if _has_residue(files, change):
-        return "residual", "the commit changes more than this function"
-    return change_problem(change.before.code, change.after.code, files[0]["message"])
+def _candidates(commits: pl.LazyFrame, dump: str) -> Iterator[dict[str, Any]]:
+    macros = _macros(commits)
+    repo, later = "", _Later()
+    for (of, _commit), rows in groupby(rows_of(commits, _AT_ONCE), key=lambda r: (r["repo"], r["commit"])):
+        if of != repo:
+            repo, later = of, _Later()
+        files = list(rows)
+        found = [pieces(f["before"], f["after"]) for f in files]
+        yield _candidate(files, found, dump, macros[repo], later)
+        for file, changed in zip(files, found, strict=True):
+            later.add((repo, file["path"]), file["time"], changed)
 
 
-def _commits(commits: pl.LazyFrame) -> Iterator[list[dict[str, Any]]]:
-    for _key, rows in groupby(rows_of(commits), key=lambda r: (r["repo"], r["commit"])):
-        yield list(rows)
-
-
-def _candidate(dump: str, file: dict[str, Any], change: _Change) -> dict[str, Any]:
-    name = change.after.qualified_name
-    return {
-        "row_id": stable_id(dump, file["repo"], file["commit"], *change.key[:2], *change.key[2]),
-        "dump": dump,
-        "repo": file["repo"],
-        "commit": file["commit"],
+def _candidate(
+    files: list[dict[str, Any]], found: list[list[Piece]], dump: str, macros: tuple[str, ...], later: _Later
+) -> dict[str, Any]:
+    first, paths = files[0], [f["path"] for f in files]
+    row = candidate(
+        row_id=stable_id(dump, first["repo"], first["commit"]),
+        dump=dump,
+        repo=first["repo"],
+        commit=first["commit"],
+        paths=paths,
+        licence=first["licence"],
+        origin="commit",
+        message=first["message"],
+        beside=beside_the_code(paths),
+        unusable=unusable(first["message"]),
+    )
+    if row["unusable"] is not None:
+        return row
+    compared: list[Comparison] = []
+    for file, places in zip(files, found, strict=True):
+        compared.append(compare(file["before"], file["after"], places, macros))
+        if compared[-1].appearing or sum(len(c.changed) for c in compared) > 1:
+            break
+    row = with_change(row, compared)
+    if row["after"] is None:
+        return row
+    file = next(f for f, c in zip(files, compared, strict=True) if c.changed)
+    return row | {
         "path": file["path"],
-        "function": name,
         "licence": file["licence"],
-        "message": file["message"],
-        "instruction": instruction(file["message"], change.after.name),
-        "before": change.before.code,
-        "after": change.after.code,
-        "n_changed_tokens": token_distance(tokens(change.before.code), tokens(change.after.code)),
-        "is_fix": is_fix(file["message"]),
+        # A file of the commit that could not be read may have changed in any way.
+        "has_residue": row["has_residue"] or len(files) != first["n_files"],
+        "superseded_seconds": later.seconds((first["repo"], file["path"]), first["time"], row["after"]),
     }
 
 
-def diff_pairs(commits: pl.LazyFrame, dump: str, scratch: Path) -> tuple[pl.LazyFrame, pl.LazyFrame]:
-    """Commits that change exactly one function beyond comments, and the others with their reasons.
+def diff_pairs(
+    commits: pl.LazyFrame, repairs: pl.LazyFrame, dump: str, scratch: Path
+) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    """Commits and records that repair exactly one function, and the others with their reasons.
 
     Parameters
     ----------
     commits
-        Rows of `commits`; the files of one commit stand together. Read twice, a commit at a time.
+        Rows of `commits`, newest first; the files of one commit stand together. Read a commit at a time, after
+        one pass for the macros.
+    repairs
+        Rows of `repairs`.
     dump
         Partition key, part of `row_id`.
     scratch
-        Folder for the tables while they are built; must outlive the frames.
+        Folder for the candidates; must outlive the frames.
 
     Returns
     -------
     diff_sft, diff_sft_quarantine
-        Reasons: path, message, vague, multi, not one function, parse_error, residual, rename, literal, tiny, big,
-        no change, and superseded: the same function was changed again within 14 days, so the
-        first change may be the defect that the second repairs.
+        The first still with repeated changes and without what redaction adds (`curate/repairs.py`). Reasons are
+        those of `released.RULES`.
     """
-    macros = repository_macros(commits.select("repo", content="after"))
-    candidates = Spool(_CANDIDATES, scratch / "diff_candidates.parquet")
-    kept, quarantine = (
-        Spool(TABLES["diff_sft"], scratch / "diff_sft.parquet"),
-        Spool(TABLES["diff_sft_quarantine"], scratch / "diff_sft_quarantine.parquet"),
-    )
-    times: dict[tuple[str, _NAME], list[int]] = defaultdict(list)
-    with kept, quarantine:
-        with candidates:
-            for files in _commits(commits):
-                first = files[0]
-                changes, why = _changes(files, macros[first["repo"]])
-                for change in changes:
-                    times[first["repo"], change.key].append(first["time"])
-                problem = _commit_problem(files, changes, why)
-                if problem is not None:
-                    place = f"{first['repo']}:{first['commit']}:{first['path']}"
-                    detail = f"{place}: {problem[1]}"
-                    quarantine.add(quarantine_row(place, problem[0], detail, first["message"]))
-                    continue
-                change = changes[0]
-                file = next(f for f in files if f["path"] == change.key[0])
-                row = _candidate(dump, file, change)
-                candidates.add(row | {"time": first["time"], "parameter_types": list(change.key[2])})
-        for row in rows_of(candidates.scan()):
-            time = row.pop("time")
-            name = (row["path"], row["function"], tuple(row.pop("parameter_types")))
-            again = [t for t in times[row["repo"], name] if 0 < t - time <= SUPERSEDED_SECONDS]
-            if again:
-                place = f"{row['repo']}:{row['commit']}:{row['path']}"
-                detail = f"{place}: changed again after {min(again) - time} s"
-                quarantine.add(quarantine_row(row["row_id"], "superseded", detail, row["after"]))
-            else:
-                kept.add(row)
-    return kept.scan(), quarantine.scan()
+    candidates = Spool(CANDIDATES, scratch / "diff_candidates.parquet")
+    with candidates:
+        for row in chain(_candidates(commits, dump), record_candidates(repairs, dump)):
+            candidates.add(row)
+    return released(candidates.scan())

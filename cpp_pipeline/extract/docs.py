@@ -19,8 +19,11 @@ _FENCE = re.compile(
 _FORMULA = re.compile(r"[@\\]f\[.*?[@\\]f\]|[@\\]f\$.*?[@\\]f\$|[@\\]f\{.*?[@\\]f\}", re.DOTALL)
 _SENTENCE_END = re.compile(r"(?<!\be\.g)(?<!\bi\.e)(?<!\betc)[.!?](?=\s+[A-Z`'\"(]|\s*$)")
 _RETURNS = frozenset(("return", "returns", "result", "retval"))
-_PARAMS = frozenset(("param", "tparam", "arg"))
-_PLAIN = frozenset(("brief", "short", "details", "note", "remark", "remarks", "par"))
+_NAMING = {"param": "param", "arg": "param", "tparam": "tparam"} | dict.fromkeys(
+    ("throw", "throws", "exception"), "throw"
+)
+_NOTES = frozenset(("note", "remark", "remarks", "warning", "attention", "pre", "post", "invariant"))
+_PLAIN = frozenset(("brief", "short", "details", "par")) | _NOTES
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,14 @@ class Doc:
     brief: str
     """The brief command, else the first sentence of the free text."""
     params: tuple[tuple[str, str], ...]
-    """(name, text) of each documented parameter, template parameters among them."""
+    """(name, text) of each documented parameter."""
+    tparams: tuple[tuple[str, str], ...]
+    """(name, text) of each documented template parameter."""
     returns: str | None
+    throws: tuple[tuple[str, str], ...]
+    """(type, text) of each documented exception."""
+    notes: tuple[str, ...]
+    """Notes, remarks, warnings and conditions."""
     prose: str
     """Free text and the texts of all commands, without examples, formulas and names of commands."""
 
@@ -81,16 +90,19 @@ def parse_doc(raw: str) -> Doc:
     """Read one comment run; never fails, an unknown command counts as prose."""
     text = clean_comment(raw)
     plain = _FORMULA.sub(" ", _FENCE.sub("\n", text))
-    params: list[tuple[str, str]] = []
+    named: dict[str, list[tuple[str, str]]] = {"param": [], "tparam": [], "throw": []}
     returns: list[str] = []
+    notes: list[str] = []
     brief: str | None = None
     free: list[str] = []
     prose: list[str] = []
     for command, section in _sections(plain):
         said = _INLINE.sub("", section).strip()
-        if command in _PARAMS:
-            name, _, rest = said.partition(" ")
-            params += [(n, rest.strip(" -:")) for n in name.strip(",:").split(",") if n]
+        kind = _NAMING.get(command)
+        if kind is not None:
+            names, _, rest = said.partition(" ")
+            split = names.strip(",:").split(",") if kind != "throw" else [names.strip(":")]
+            named[kind] += [(name, rest.strip(" -:")) for name in split if name]
             prose.append(rest)
             continue
         if command in _RETURNS:
@@ -99,12 +111,17 @@ def parse_doc(raw: str) -> Doc:
             brief = said
         elif command == "" or command in _PLAIN:
             free.append(said)
+        if command in _NOTES and said:
+            notes.append(said)
         prose.append(said)
     paragraph = next((s for s in free if s), "")
     return Doc(
         text=text,
         brief=brief or _first_sentence(paragraph) or _first_sentence(" ".join(p for p in prose if p)),
-        params=tuple(params),
+        params=tuple(named["param"]),
+        tparams=tuple(named["tparam"]),
         returns=" ".join(r for r in returns if r) or None,
+        throws=tuple(named["throw"]),
+        notes=tuple(notes),
         prose=" ".join(p for p in prose if p),
     )

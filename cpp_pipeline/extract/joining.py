@@ -1,39 +1,36 @@
 """Documentation at a declaration joined to the definition in another place.
 
-Belongs here: which declaration a definition belongs to, over the files of one repository.
-Does not belong here: reading files (`functions.py`), quality.
+Belongs here: which declaration a definition belongs to. Does not belong here: reading files (`functions.py`), the
+include graph (`includes.py`), quality.
 
-Rule: same last name and last scope part; equal parameter types, else equal number of parameters; the shorter
-qualified name is a suffix of the longer by whole scopes; and the declaration's file is the same file or is
-reached from it through `#include`. Candidates that leave more than one documentation are ambiguous.
+Rule: same repository, last name and last scope part; the shorter qualified name is a suffix of the longer by whole
+scopes, equal names before others; the declaration's file is the same file, is reached from it through `#include`, or,
+with equal names, reaches it; anonymous namespaces join inside one file only; a definition inside its class is its own
+first declaration and joins none. Of what is left: equal qualifiers and types, else equal qualifiers and number
+of parameters when only one overload has them. Candidates that leave more than one documentation are ambiguous.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
 
 from cpp_pipeline.extract.docs import clean_comment
-from cpp_pipeline.extract.functions import Declaration
+from cpp_pipeline.extract.includes import IncludeGraph
+
+_MAX_PAIRS = 100_000
 
 
 @dataclass(frozen=True)
-class Definition:
-    """What a join needs to know of a function without documentation."""
+class Candidate:
+    """A declaration that a definition may belong to; `doc_raw` is empty where only an overload is documented."""
 
-    repo: str
-    path: str
-    qualified_name: str
     parameter_types: tuple[str, ...]
-    is_anonymous: bool
-
-
-@dataclass(frozen=True)
-class Joined:
-    """The documentation found, and where."""
-
+    qualifiers: str
     doc_raw: str
     doc_path: str
     doc_line: int
@@ -41,96 +38,137 @@ class Joined:
 
 @dataclass(frozen=True)
 class Ambiguous:
-    """Several declarations fit and say different things."""
+    """Several declarations fit: they say different things, or only their number of parameters is known to fit."""
 
     places: tuple[str, ...]
 
 
-class IncludeGraph:
-    """Which files a file reaches through `#include`, matched by path suffix inside the repository."""
-
-    def __init__(self) -> None:
-        self._includes: dict[tuple[str, str], tuple[str, ...]] = {}
-        self._by_name: dict[tuple[str, str], list[str]] = defaultdict(list)
-        self._last: tuple[tuple[str, str], frozenset[str]] | None = None
-
-    def add(self, repo: str, path: str, includes: Iterable[str]) -> None:
-        """Note one file; includes as written, with `<>` or quotes."""
-        self._includes[repo, path] = tuple(i.strip('<>"') for i in includes)
-        self._by_name[repo, PurePosixPath(path).name].append(path)
-        self._last = None
-
-    def _resolve(self, repo: str, include: str) -> list[str]:
-        parts = tuple(p for p in PurePosixPath(include).parts if p not in ("..", "."))
-        if not parts:
-            return []
-        found = self._by_name.get((repo, parts[-1]), [])
-        return [path for path in found if PurePosixPath(path).parts[-len(parts) :] == parts]
-
-    def reachable(self, repo: str, path: str) -> frozenset[str]:
-        """All files reached from `path`, itself among them."""
-        if self._last is not None and self._last[0] == (repo, path):
-            return self._last[1]
-        seen, todo = {path}, [path]
-        while todo:
-            for include in self._includes.get((repo, todo.pop()), ()):
-                new = [p for p in self._resolve(repo, include) if p not in seen]
-                seen.update(new)
-                todo.extend(new)
-        reached = frozenset(seen)
-        self._last = ((repo, path), reached)  # definitions come file by file
-        return reached
+def choose(
+    parameter_types: tuple[str, ...], qualifiers: str, candidates: Sequence[Candidate]
+) -> Candidate | Ambiguous | None:
+    """The declaration of a definition with these parameters and qualifiers (`const &`), None when none fits."""
+    alike = [c for c in candidates if c.qualifiers == qualifiers]
+    exact = [c for c in alike if c.parameter_types == parameter_types]
+    chosen = exact or [c for c in alike if len(c.parameter_types) == len(parameter_types)]
+    documented = [c for c in chosen if c.doc_raw]
+    if not documented:
+        return None
+    several = len({c.parameter_types for c in chosen}) > 1  # overloads, and no way to tell which is meant
+    if several or len({clean_comment(c.doc_raw) for c in documented}) > 1:
+        return Ambiguous(tuple(f"{c.doc_path}:{c.doc_line}" for c in documented))
+    return documented[0]
 
 
-def _key(repo: str, qualified_name: str) -> tuple[str, ...]:
-    return (repo, *split_scopes(qualified_name)[-2:])
+def join_key(repo: pl.Expr, qualified_name: pl.Expr) -> pl.Expr:
+    """A number that is equal where repository, last scope part and last name are; holds within one process.
+
+    `operator std::string` is one name.
+    """
+    operator = qualified_name.str.extract(r"^(?:.*::)?(operator\b.*)$", 1)
+    last = pl.coalesce(operator, qualified_name.str.extract(r"([^:]*)$", 1))
+    before = qualified_name.str.head(qualified_name.str.len_chars() - last.str.len_chars()).str.strip_suffix("::")
+    scope = before.str.extract(r"([^:]*)$", 1)
+    return pl.concat_str([repo, scope, last], separator="\0").hash()
 
 
-def split_scopes(qualified_name: str) -> tuple[str, ...]:
-    """`a::B::operator std::string` -> ("a", "B", "operator std::string")."""
-    head, operator, tail = qualified_name.partition("operator")
-    if operator and (not head or head.endswith("::")):
-        return (*(p for p in head.split("::") if p), operator + tail)
-    return tuple(p for p in qualified_name.split("::") if p)
-
-
-def is_scope_suffix(a: str, b: str) -> bool:
+def is_scope_suffix(a: pl.Expr, b: pl.Expr) -> pl.Expr:
     """Whether the shorter qualified name is a suffix of the longer, by whole scopes."""
-    x, y = sorted((split_scopes(a), split_scopes(b)), key=len)
-    return y[len(y) - len(x) :] == x
+    return (a == b) | a.str.ends_with(pl.lit("::") + b) | b.str.ends_with(pl.lit("::") + a)
 
 
-class DeclarationIndex:
-    """Documented declarations of a dump; holds their comments, not the files."""
+class Declarations:
+    """Documented declarations of a dump by key: narrow columns, no texts.
 
-    def __init__(self, graph: IncludeGraph) -> None:
-        self._graph = graph
-        self._found: dict[tuple[str, ...], list[tuple[str, Declaration]]] = defaultdict(list)
+    Parameters
+    ----------
+    table
+        Columns key, file (number), qualified_name, is_anonymous, in the order of the dump; more may follow.
+    """
 
-    def add(self, repo: str, path: str, declarations: Iterable[Declaration]) -> None:
-        """Note the declarations of one file."""
-        for d in declarations:
-            self._found[_key(repo, d.qualified_name)].append((path, d))
+    def __init__(self, table: pl.DataFrame) -> None:
+        self._table = table.with_row_index("declaration").sort("key", maintain_order=True)
+        self._keys: NDArray[np.uint64] = self._table["key"].to_numpy()
 
-    def find(self, definition: Definition) -> Joined | Ambiguous | None:
-        """The documentation of a definition, None when no declaration fits."""
-        near = self._found.get(_key(definition.repo, definition.qualified_name))
-        if not near:
-            return None
-        reached = self._graph.reachable(definition.repo, definition.path)
-        fits = [
-            (path, d)
-            for path, d in near
-            if path in reached
-            and is_scope_suffix(d.qualified_name, definition.qualified_name)
-            and (path == definition.path or not (d.is_anonymous or definition.is_anonymous))
-        ]
-        exact = [f for f in fits if f[1].parameter_types == definition.parameter_types]
-        count = len(definition.parameter_types)
-        chosen = exact or [f for f in fits if len(f[1].parameter_types) == count]
-        if not chosen:
-            return None
-        if len({clean_comment(d.doc_raw) for _, d in chosen}) > 1:
-            return Ambiguous(tuple(f"{path}:{d.doc_line}" for path, d in chosen))
-        path, declaration = chosen[0]
-        return Joined(declaration.doc_raw, path, declaration.doc_line)
+    def candidates(self, definitions: pl.DataFrame, graphs: Graphs) -> Iterator[pl.DataFrame]:
+        """Pairs (definition, declaration) that scopes, includes and namespaces allow, a bounded number at a time.
+
+        Parameters
+        ----------
+        definitions
+            Columns definition (its number), key, file, qualified_name, is_anonymous.
+        graphs
+            The include graphs of the files.
+        """
+        keys = definitions["key"].to_numpy()
+        first, last = np.searchsorted(self._keys, keys, "left"), np.searchsorted(self._keys, keys, "right")
+        ends = np.cumsum(last - first)
+        start = 0
+        while start < len(keys):
+            before = ends[start - 1] if start else 0
+            stop = max(start + 1, int(np.searchsorted(ends, before + _MAX_PAIRS, "right")))
+            yield self._allowed(definitions[start:stop], first[start:stop], last[start:stop], graphs)
+            start = stop
+
+    def _allowed(
+        self, definitions: pl.DataFrame, first: NDArray[np.int64], last: NDArray[np.int64], graphs: Graphs
+    ) -> pl.DataFrame:
+        counts = last - first
+        left = np.repeat(np.arange(len(counts)), counts)
+        within = np.arange(len(left)) - np.repeat(np.cumsum(counts) - counts, counts)
+        right = np.repeat(first, counts) + within
+        pairs = pl.concat(
+            [definitions[left], self._table[right].drop("key").rename(lambda c: c if c == "declaration" else f"d_{c}")],
+            how="horizontal",
+        )
+        name, other = pl.col("qualified_name"), pl.col("d_qualified_name")
+        same_file = pl.col("file") == pl.col("d_file")
+        named = pairs.filter(
+            is_scope_suffix(name, other) & (same_file | ~(pl.col("is_anonymous") | pl.col("d_is_anonymous")))
+        )
+        near: pl.DataFrame = named.filter(graphs.near(named.select("file", "d_file", is_equal=name == other)))
+        return near.filter((name == other) | ~(name == other).any().over("definition"))
+
+
+class Graphs:
+    """Include graphs of all repositories of a dump, made when asked for and kept for the last few.
+
+    Parameters
+    ----------
+    files
+        One row a file, in order of its number: repo, path, includes.
+    """
+
+    def __init__(self, files: pl.DataFrame, kept: int = 16) -> None:
+        self._files, self._kept = files, kept
+        numbered = files.with_row_index("file").group_by("repo", maintain_order=True).agg("file")
+        self._members = dict(zip(numbered["repo"], numbered["file"], strict=True))
+        self._made: dict[str, tuple[NDArray[np.int64], IncludeGraph]] = {}
+
+    def _graph(self, repo: str) -> tuple[NDArray[np.int64], IncludeGraph]:
+        """The numbers of a repository's files, sorted, and the graph between their places in that list."""
+        made = self._made.pop(repo, None)
+        if made is None:
+            numbers = self._members[repo]
+            rows = self._files[numbers]
+            made = numbers.to_numpy(), IncludeGraph(rows["path"].to_list(), rows["includes"].to_list())
+            if len(self._made) >= self._kept:
+                self._made.pop(next(iter(self._made)))
+        self._made[repo] = made
+        return made
+
+    def near(self, pairs: pl.DataFrame) -> pl.Series:
+        """For each pair of file numbers (file, d_file) whether includes allow the join; (n,) booleans."""
+        allowed: set[tuple[int, int]] = set()
+        equal = set(pairs.filter("is_equal").select("file", "d_file").unique().iter_rows())
+        wanted = pairs.select("file", "d_file").unique().group_by("file", maintain_order=True).agg("d_file")
+        for file, others in wanted.iter_rows():
+            numbers, graph = self._graph(self._files["repo"][file])
+            own, *places = np.searchsorted(numbers, [file, *others]).tolist()
+            reached = graph.reached(own, places)
+            allowed |= {
+                (file, other)
+                for other, place in zip(others, places, strict=True)
+                if place in reached or ((file, other) in equal and graph.reached(place, [own]))
+            }
+        near = (pair in allowed for pair in pairs.select("file", "d_file").iter_rows())
+        return pl.Series(near, dtype=pl.Boolean)

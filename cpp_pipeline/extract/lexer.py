@@ -29,7 +29,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_DECISIONS = frozenset(("if", "for", "while", "case", "catch", "&&", "||", "?", "and", "or"))
+DECISIONS = frozenset(("if", "for", "while", "case", "catch", "&&", "||", "?", "and", "or"))
 
 
 def tokens(code: str) -> list[str]:
@@ -84,4 +84,4 @@ def token_distance(before: Sequence[str], after: Sequence[str]) -> int:
 
 def cyclomatic(parts: Sequence[str]) -> int:
     """Decision points plus one (McCabe 1976), each `&&`, `||`, `?` and `case` being a decision."""
-    return 1 + sum(t in _DECISIONS for t in parts)
+    return 1 + sum(t in DECISIONS for t in parts)

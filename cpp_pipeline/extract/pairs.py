@@ -1,60 +1,51 @@
 """Documented functions of a dump as rows of `docstring_pairs`.
 
-Belongs here: the two passes over a dump's files, joining, rules and exact duplicates.
-Does not belong here: near duplicates (`curate/distinct.py` finishes the table), the rules themselves.
+Belongs here: the two passes over a dump's files, and exact duplicates.
+Does not belong here: what a pass does with a file (`passes.py`), the rules (`quality.py`, `joining.py`), near
+duplicates (`curate/distinct.py` finishes the table).
 """
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import fields
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import polars as pl
 
-from cpp_pipeline.dumps.spool import Spool
-from cpp_pipeline.extract.docs import parse_doc
-from cpp_pipeline.extract.functions import FileFacts, Function, read_functions
-from cpp_pipeline.extract.joining import Ambiguous, DeclarationIndex, Definition, IncludeGraph
-from cpp_pipeline.extract.lexer import cyclomatic, hash_tokens, tokens
-from cpp_pipeline.extract.parsing import MacroDefinitions
-from cpp_pipeline.extract.pool import Crash, guarded_map
-from cpp_pipeline.extract.quality import reject, score
-from cpp_pipeline.extract.rows import quarantine_row, rows_of, stable_id
-from cpp_pipeline.schemas import TABLES, Column, Table
-
-_KINDS: dict[str, pl.DataType] = {
-    "str": pl.String(),
-    "int": pl.Int64(),
-    "bool": pl.Boolean(),
-    "tuple[str, ...]": pl.List(pl.String()),
-}
-_FUNCTIONS = Table(
-    "functions",
-    "Every function of a dump, on its way from parsing to joining.",
-    (
-        Column("repo", pl.String(), "repository"),
-        Column("path", pl.String(), "file"),
-        Column("licence", pl.String(), "licence of the file", nullable=True),
-        *(Column(f.name, _KINDS[str(f.type)], f.name) for f in fields(Function)),
-    ),
-    (),
+from cpp_pipeline.dumps.progress import Progress
+from cpp_pipeline.extract.functions import Bare
+from cpp_pipeline.extract.joining import Candidate, Declarations, Graphs, join_key
+from cpp_pipeline.extract.macros import MacroDefinitions
+from cpp_pipeline.extract.passes import (
+    BARE_SCHEMA,
+    DECLARATION_SCHEMA,
+    FILE_SCHEMA,
+    QUARANTINE,
+    Joined,
+    Scanned,
+    SourceText,
+    Task,
+    join,
+    scan,
+    unreadable,
 )
+from cpp_pipeline.extract.pool import Crash, cores, guarded_batches
+from cpp_pipeline.extract.rows import FrameSpool, rows_of
+from cpp_pipeline.schemas import TABLES
 
+_BATCH_CHARACTERS = 4_000_000
+_BATCH_ITEMS = 512
+_TASK_FILES = 64
+_BYTES_A_WORKER = 4_000_000
+"""Below it a further process costs more than it saves."""
 
-@dataclass(frozen=True)
-class _File:
-    repo: str
-    path: str
-    licence: str | None
-    text: str
-    macros: tuple[str, ...]
-
-
-def _read(file: _File) -> FileFacts:
-    return read_functions(file.text, file.macros)
+_Item = TypeVar("_Item", SourceText, Task)
+_PAIR = {"definition": pl.UInt32(), "declaration": pl.UInt32()}
 
 
 def repository_macros(files: pl.LazyFrame) -> dict[str, tuple[str, ...]]:
@@ -65,134 +56,176 @@ def repository_macros(files: pl.LazyFrame) -> dict[str, tuple[str, ...]]:
     return {repo: definitions.transparent() for repo, definitions in found.items()}
 
 
-def _facts(files: pl.LazyFrame, workers: int) -> Iterator[tuple[_File, FileFacts | Crash]]:
-    macros = repository_macros(files)
-    waiting: deque[_File] = deque()
-
-    def source() -> Iterator[_File]:
-        for row in rows_of(files.select("repo", "path", "licence", "content")):
-            file = _File(row["repo"], row["path"], row["licence"], row["content"], macros[row["repo"]])
-            waiting.append(file)
-            yield file
-
-    for facts in guarded_map(_read, source(), workers):
-        yield waiting.popleft(), facts
-
-
-def _documented(function: dict[str, Any], index: DeclarationIndex) -> tuple[dict[str, Any], Ambiguous | None]:
-    """The function with documentation of its own or of a declaration; empty `doc_raw` when there is none."""
-    own = {"origin": "own", "doc_path": function["path"]}
-    if function["doc_raw"]:
-        return function | own, None
-    found = index.find(
-        Definition(
-            function["repo"],
-            function["path"],
-            function["qualified_name"],
-            tuple(function["parameter_types"]),
-            function["is_anonymous"],
-        )
-    )
-    if found is None or isinstance(found, Ambiguous):
-        return function | own, found
-    joined = {"doc_raw": found.doc_raw, "doc_path": found.doc_path, "doc_line": found.doc_line}
-    return function | joined | {"origin": "joined"}, None
-
-
-class _Judge:
-    """Rules and exact duplicates; holds 32 bytes a kept pair."""
-
-    def __init__(self, dump: str, pairs: Spool, quarantine: Spool) -> None:
-        self._dump, self._pairs, self._quarantine = dump, pairs, quarantine
-        self._seen: set[bytes] = set()
-
-    def refuse(self, row_id: str, reason: str, detail: str, text: str) -> None:
-        self._quarantine.add(quarantine_row(row_id, reason, detail, text))
-
-    def take(self, f: dict[str, Any]) -> None:
-        """Judge one documented function and write it to one of the two tables."""
-        place = f"{f['repo']}:{f['path']}:{f['line']}"
-        row_id = stable_id(self._dump, f["repo"], f["path"], f["line"], f["qualified_name"])
-        doc = parse_doc(f["doc_raw"])
-        broken = reject(f["name"], f["body"], doc, f["has_parse_error"])
-        parts = tokens(f["code"])
-        digest = hash_tokens(parts)
-        if broken is None and bytes.fromhex(digest) in self._seen:
-            broken = "duplicate", "same tokens as an earlier function"
-        if broken is not None:
-            self.refuse(row_id, broken[0], f"{place}: {broken[1]}", f"{f['doc_raw']}\n{f['code']}")
-            return
-        self._seen.add(bytes.fromhex(digest))
-        same = ("repo", "path", "line", "end_line", "licence", "name", "qualified_name", "doc_raw")
-        self._pairs.add(
-            {k: f[k] for k in (*same, "signature", "body", "code", "context", "origin", "doc_path", "doc_line")}
-            | {
-                "pair_id": row_id,
-                "dump": self._dump,
-                "doc": doc.text,
-                "brief": doc.brief,
-                "doc_params": [name for name, _ in doc.params],
-                "doc_returns": doc.returns,
-                "n_tokens": len(parts),
-                "cyclomatic": cyclomatic(parts),
-                "has_parse_error": f["has_parse_error"],
-                "token_sha256": digest,
-                "quality": score(doc, f["parameter_names"], f["code"]),
-            }
-        )
-
-
 def docstring_pairs(
-    clean_files: pl.LazyFrame, dump: str, scratch: Path, workers: int = 1
+    clean_files: pl.LazyFrame,
+    dump: str,
+    scratch: Path,
+    workers: int | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> tuple[pl.LazyFrame, pl.LazyFrame]:
     """Documented functions of one dump, and those kept out with their reasons.
 
-    Files are read one by one; a definition without documentation takes that of its declaration. Functions
-    without any documentation are no candidates and appear in neither table.
+    A definition without documentation takes that of its declaration (`joining.py`). Functions without any documentation
+    are no candidates and appear in neither table.
 
     Parameters
     ----------
     clean_files
-        Rows of `clean_files` of this dump; CMake files are passed over.
+        Rows of `clean_files` of this dump; CMake files are passed over. Read three times.
     dump
         Partition key, part of `pair_id`.
     scratch
         Folder for the tables while they are built; must outlive the frames.
     workers
-        Parsing processes. With 1 the parser runs in this process.
+        Parsing processes; None for one a core, fewer for a small dump. With 0 the parser runs in this process.
+    tell
+        Is told every few seconds how far the work is.
 
     Returns
     -------
     docstring_pairs, docstring_pairs_quarantine
         Exact duplicates (by tokens) are in the second, near duplicates still in the first.
     """
-    files = clean_files.filter(pl.col("language") != "cmake")
-    graph = IncludeGraph()
-    index = DeclarationIndex(graph)
-    functions = Spool(_FUNCTIONS, scratch / "functions.parquet")
-    pairs = Spool(TABLES["docstring_pairs"], scratch / "docstring_pairs.parquet")
-    quarantine = Spool(TABLES["docstring_pairs_quarantine"], scratch / "docstring_pairs_quarantine.parquet")
-    judge = _Judge(dump, pairs, quarantine)
-    with quarantine, pairs:
-        with functions:
-            for file, facts in _facts(files, workers):
-                place = f"{file.repo}:{file.path}"
-                why = facts.detail if isinstance(facts, Crash) else facts.refused
-                if isinstance(facts, Crash) or why is not None:
-                    judge.refuse(place, "unreadable file", f"{place}: {why}", file.text)
-                    continue
-                graph.add(file.repo, file.path, facts.includes)
-                index.add(file.repo, file.path, facts.declarations)
-                for function in facts.functions:
-                    row = {"repo": file.repo, "path": file.path, "licence": file.licence} | vars(function)
-                    functions.add(row)
-        for row in rows_of(functions.scan()):
-            candidate, ambiguous = _documented(row, index)
-            if ambiguous is not None:
-                row_id = stable_id(dump, row["repo"], row["path"], row["line"], row["qualified_name"])
-                places = ", ".join(ambiguous.places[:8])
-                detail = f"{row['repo']}:{row['path']}:{row['line']}: documented differently at {places}"
-                judge.refuse(row_id, "ambiguous declaration", detail, row["code"])
-            elif candidate["doc_raw"]:
-                judge.take(candidate)
-    return pairs.scan(), quarantine.scan()
+    files = clean_files.filter(pl.col("language") != "cmake").with_row_index("number")
+    count, size = files.select(pl.len(), pl.col("size_bytes").sum()).collect(engine="streaming").row(0)
+    if workers is None:
+        workers = min(cores(), 1 + size // _BYTES_A_WORKER)
+    made = _Tables(scratch)
+    with made.pairs, made.quarantine:
+        macros = repository_macros(files)
+        texts = _texts(files, macros, Progress(_words(f"{dump}: functions", count, tell)))
+        with made.bare, made.declarations, made.files:
+            for batch, scanned in guarded_batches(partial(scan, dump), _batches(texts), workers):
+                made.take(batch, scanned)
+        tasks = _Joining(made).tasks(files, macros, Progress(_words(f"{dump}: joined", None, tell)))
+        for task_batch, joined in guarded_batches(partial(join, dump), _batches(tasks), workers):
+            made.take_joined(task_batch, joined)
+    return made.pairs.scan(), made.quarantine.scan()
+
+
+def _words(what: str, count: int | None, tell: Callable[[str], None]) -> Callable[[int, int], None]:
+    of = "" if count is None else f" of {count:,}"
+    return lambda files, size: tell(f"{what}, {files:,}{of} files, {size / 1e6:,.1f} MB")
+
+
+def _texts(files: pl.LazyFrame, macros: dict[str, tuple[str, ...]], progress: Progress) -> Iterator[SourceText]:
+    columns = ("number", "repo", "path", "licence", "content", "size_bytes")
+    for row in rows_of(files.select(columns)):
+        yield SourceText(row["number"], row["repo"], row["path"], row["licence"], row["content"], macros[row["repo"]])
+        progress.add(row["size_bytes"])
+
+
+def _batches(items: Iterable[_Item]) -> Iterator[list[_Item]]:
+    batch: list[_Item] = []
+    characters = 0
+    for item in items:
+        batch.append(item)
+        characters += len(item.text if isinstance(item, SourceText) else item.file.text)
+        if characters >= _BATCH_CHARACTERS or len(batch) >= _BATCH_ITEMS:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch
+
+
+class _Tables:
+    """The tables while they are built. Holds 16 bytes a kept pair, its tokens' hash."""
+
+    def __init__(self, scratch: Path) -> None:
+        self.pairs = FrameSpool(TABLES["docstring_pairs"].schema, scratch / "docstring_pairs.parquet")
+        self.quarantine = FrameSpool(QUARANTINE, scratch / "docstring_pairs_quarantine.parquet")
+        self.bare = FrameSpool(BARE_SCHEMA, scratch / "bare.parquet")
+        self.declarations = FrameSpool(DECLARATION_SCHEMA, scratch / "declarations.parquet")
+        self.files = FrameSpool(FILE_SCHEMA, scratch / "files.parquet")
+        self._seen: set[bytes] = set()
+
+    def take(self, batch: Sequence[SourceText], scanned: Scanned | Crash) -> None:
+        """What the first pass found in a batch of files, or the one file that ended its process."""
+        if isinstance(scanned, Crash):
+            self._lost(batch, scanned)
+            self.files.add(pl.DataFrame([(f.repo, f.path, []) for f in batch], FILE_SCHEMA, orient="row"))
+            return
+        # The key is worked out in one process: its hash need not be the same in another.
+        key = join_key(pl.col("repo"), pl.col("qualified_name")).alias("key")
+        self.bare.add(scanned.bare.with_columns(key))
+        self.declarations.add(scanned.declarations.with_columns(key))
+        self.files.add(scanned.files)
+        self.quarantine.add(scanned.refused)
+        self._judged(scanned.judged)
+
+    def take_joined(self, batch: Sequence[Task], joined: Joined | Crash) -> None:
+        """What the second pass made of a batch."""
+        if isinstance(joined, Crash):
+            self._lost([task.file for task in batch], joined)
+            return
+        self.quarantine.add(joined.ambiguous)
+        self._judged(joined.judged)
+
+    def _lost(self, files: Sequence[SourceText], crash: Crash) -> None:
+        self.quarantine.add(pl.DataFrame([unreadable(file, crash.detail) for file in files], QUARANTINE))
+
+    def _judged(self, rows: pl.DataFrame) -> None:
+        asked = rows.select("reason", "token_sha256").iter_rows()
+        first = pl.Series((reason is None and self._is_new(digest) for reason, digest in asked), dtype=pl.Boolean)
+        self.pairs.add(rows.filter(first))
+        self.quarantine.add(
+            rows.filter(~first).select(
+                row_id="pair_id",
+                reason=pl.col("reason").fill_null("duplicate"),
+                detail=pl.format("{}:{}:{}: ", "repo", "path", "line")
+                + pl.col("detail").fill_null("same tokens as an earlier function"),
+                text=(pl.col("doc_raw") + "\n" + pl.col("code")).str.slice(0, 2_000),
+            )
+        )
+
+    def _is_new(self, token_sha256: str) -> bool:
+        digest = bytes.fromhex(token_sha256[:32])
+        if digest in self._seen:
+            return False
+        self._seen.add(digest)
+        return True
+
+
+class _Joining:
+    """Which functions may be joined to which declarations; narrow columns of what shares a key."""
+
+    def __init__(self, made: _Tables) -> None:
+        keys = made.declarations.scan().select("key").unique()
+        outside = made.bare.scan().filter(~pl.col("is_in_class"))
+        bare = outside.join(keys, on="key", how="semi", maintain_order="left").collect()
+        wanted = bare.lazy().select("key").unique()
+        self._declared = made.declarations.scan().join(wanted, on="key", how="semi", maintain_order="left").collect()
+        graphs = Graphs(made.files.scan().collect())
+        definitions = bare.select("key", "file", "qualified_name", "is_anonymous").with_row_index("definition")
+        narrow = self._declared.select("key", "file", "qualified_name", "is_anonymous")
+        pairs = [p.select("definition", "declaration") for p in Declarations(narrow).candidates(definitions, graphs)]
+        fits = pl.concat(pairs).sort("definition", "declaration") if pairs else pl.DataFrame(schema=_PAIR)
+        grouped = fits.group_by("definition", maintain_order=True).agg("declaration")
+        self._bare = bare[grouped["definition"]].with_columns(grouped["declaration"])
+
+    def tasks(self, files: pl.LazyFrame, macros: dict[str, tuple[str, ...]], progress: Progress) -> Iterator[Task]:
+        """The files that hold such functions, in order."""
+        by_file = self._bare.group_by("file", maintain_order=True).len()
+        texts = _texts(files.filter(pl.col("number").is_in(by_file["file"].implode())), macros, progress)
+        start = 0
+        for some in by_file.iter_slices(_TASK_FILES):
+            bare = self._bare.slice(start, int(some["len"].sum()))
+            start += bare.height
+            wanted = zip(map(_bare, bare.to_dicts()), self._candidates(bare["declaration"]), strict=True)
+            for number, length in some.iter_rows():
+                file = next(texts)
+                assert file.number == number
+                yield Task(file, tuple(islice(wanted, length)))
+        progress.end()
+
+    def _candidates(self, declarations: pl.Series) -> Iterator[tuple[Candidate, ...]]:
+        rows = iter(self._declared[declarations.explode()].to_dicts())
+        for count in declarations.list.len():
+            yield tuple(
+                Candidate(tuple(d["parameter_types"]), d["qualifiers"], d["doc_raw"], d["path"], d["doc_line"])
+                for d in islice(rows, count)
+            )
+
+
+def _bare(row: dict[str, object]) -> Bare:
+    return Bare(**{f.name: row[f.name] for f in fields(Bare)})  # type: ignore[arg-type]

@@ -1,23 +1,38 @@
-"""Reading tables row by row, and rows of quarantine tables.
+"""Reading tables row by row, frames of dataclasses, frames to scratch files, and rows of quarantine tables.
 
-Belongs here: what every producer of this room needs of a table. Does not belong here: writing
+Belongs here: what every producer of this room needs of a table. Does not belong here: writing single rows
 (`dumps/spool.py`) and where tables are kept (`storage/`).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from operator import attrgetter
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 _READ_ROWS = 500
+_GROUP_ROWS = 50_000
+_GROUP_BYTES = 24_000_000
+_SEPARATOR = "\x1f"
+_KINDS: dict[str, pl.DataType] = {
+    "str": pl.String(),
+    "int": pl.Int64(),
+    "bool": pl.Boolean(),
+    "tuple[str, ...]": pl.List(pl.String()),
+}
 
 
-def rows_of(frame: pl.LazyFrame) -> Iterator[dict[str, Any]]:
-    """Rows in order, a batch at a time in memory."""
-    for batch in frame.collect_batches(chunk_size=_READ_ROWS, maintain_order=True):
+def rows_of(frame: pl.LazyFrame, at_once: int = _READ_ROWS) -> Iterator[dict[str, Any]]:
+    """Rows in order, `at_once` of them in memory."""
+    for batch in frame.collect_batches(chunk_size=at_once, maintain_order=True):
         yield from batch.iter_rows(named=True)
 
 
@@ -29,3 +44,73 @@ def quarantine_row(row_id: str, reason: str, detail: str, text: str) -> dict[str
 def stable_id(*parts: object) -> str:
     """24 hex digits of the sha256 of the parts: the same in every process and version."""
     return hashlib.sha256("\0".join(map(str, parts)).encode("utf-8", "replace")).hexdigest()[:24]
+
+
+def schema_of(kind: type) -> dict[str, pl.DataType]:
+    """Column types of a dataclass's fields."""
+    return {f.name: _KINDS[str(f.type)] for f in fields(kind)}
+
+
+def frame_of(kind: type, items: Iterable[Any], **more: pl.Series) -> pl.DataFrame:
+    """Dataclass instances of one kind as a frame with a column a field, and further columns."""
+    rows = list(items)
+    columns = [series_of(n, map(attrgetter(n), rows), dtype) for n, dtype in schema_of(kind).items()]
+    return pl.DataFrame([*columns, *(series.alias(name) for name, series in more.items())])
+
+
+def series_of(name: str, values: Iterable[Any], dtype: pl.DataType) -> pl.Series:
+    """A column; lists of texts by way of one text each, many times faster than from Python objects."""
+    if not isinstance(dtype, pl.List):
+        return pl.Series(name, list(values), dtype)
+    joined = pl.Series(name, ["".join(_SEPARATOR + text for text in texts) for texts in values], pl.String)
+    return joined.str.split(_SEPARATOR).list.slice(1)
+
+
+class FrameSpool:
+    """Writes frames of one schema to a scratch parquet file; a context manager. Holds one row group at most.
+
+    After the block has ended without an error, `scan()` gives the rows in the order of `add`.
+    """
+
+    def __init__(self, schema: pl.Schema, file: Path) -> None:
+        self._schema, self._file = schema, file
+        self._frames: list[pl.DataFrame] = []
+        self._rows = self._bytes = 0
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self._writer = pq.ParquetWriter(file, _arrow(pl.DataFrame(schema=schema)).schema, compression="lz4")
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Append a frame that has the columns of the schema; others are left out."""
+        if not frame.height:
+            return
+        frame = frame.select(pl.col(name).cast(dtype) for name, dtype in self._schema.items())
+        self._frames.append(frame)
+        self._rows += frame.height
+        self._bytes += int(frame.estimated_size())
+        if self._rows >= _GROUP_ROWS or self._bytes >= _GROUP_BYTES:
+            self._flush()
+
+    def scan(self) -> pl.LazyFrame:
+        """The finished rows."""
+        return pl.scan_parquet(self._file)
+
+    def _flush(self) -> None:
+        if self._frames:
+            self._writer.write_table(_arrow(pl.concat(self._frames)).cast(self._writer.schema))
+        self._frames, self._rows, self._bytes = [], 0, 0
+
+    def __enter__(self) -> FrameSpool:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._flush()
+        finally:
+            self._writer.close()
+
+
+def _arrow(frame: pl.DataFrame) -> pa.Table:
+    return frame.to_arrow(compat_level=pl.CompatLevel.oldest())

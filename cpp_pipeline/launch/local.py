@@ -9,11 +9,16 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+
+from cpp_pipeline.storage.store import Store
+
+Join = Callable[[Sequence[Path], Path], None]
+"""Makes one output folder of those of all parts."""
 
 
 class Launcher(dg.ConfigurableResource[None]):
@@ -22,17 +27,27 @@ class Launcher(dg.ConfigurableResource[None]):
     threads: int = 0
     """Threads a command may use; 0 means all cores."""
 
+    def folder(self, store: Store, kind: str, asset: str) -> Path:
+        """A finished folder, for a command: as local files."""
+        return store.local_folder(kind, asset)
+
+    def table(self, store: Store, asset: str) -> Path:
+        """A whole table, for a command: as one local file."""
+        return store.local_table(asset)
+
     def run(
         self,
         context: dg.AssetExecutionContext,
         module: str,
         arguments: Mapping[str, object],
         output: Path,
+        join: Join | None = None,
     ) -> dict[str, Any]:
         """Run `module` with `--key value` arguments until `output/result.json` is there.
 
         An output that is already finished (the run was killed after the command ended) is used
-        as it is. A True argument is a bare flag; None and False are left out.
+        as it is. A True argument is a bare flag; None and False are left out. `join` allows a launcher
+        to run the command as parts, with `--part I/N`, whose outputs it then joins; this one does not.
 
         Raises
         ------
@@ -42,7 +57,7 @@ class Launcher(dg.ConfigurableResource[None]):
         manifest = output / "result.json"
         if not manifest.exists():
             output.mkdir(parents=True, exist_ok=True)
-            command = [sys.executable, "-m", module, *_flags(arguments), "--output", str(output)]
+            command = [sys.executable, "-m", module, *flags(arguments), "--output", str(output)]
             context.log.info("running " + " ".join(command))
             tethered = [sys.executable, "-m", "cpp_pipeline.launch.tether", str(os.getpid()), *command]
             dg.PipesSubprocessClient().run(context=context, command=tethered, env=self._threads())
@@ -56,11 +71,12 @@ class Launcher(dg.ConfigurableResource[None]):
         return {"OMP_NUM_THREADS": count, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
-def _flags(arguments: Mapping[str, object]) -> list[str]:
-    flags: list[str] = []
+def flags(arguments: Mapping[str, object]) -> list[str]:
+    """Arguments as a command line: a True one is a bare flag; None and False are left out."""
+    found: list[str] = []
     for key, value in arguments.items():
         if value is True:
-            flags.append(f"--{key}")
+            found.append(f"--{key}")
         elif value is not None and value is not False:
-            flags += [f"--{key}", str(value)]
-    return flags
+            found += [f"--{key}", str(value)]
+    return found

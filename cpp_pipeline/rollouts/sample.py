@@ -29,8 +29,9 @@ from cpp_pipeline.corpus.tokenizer import decode, encode_with_specials, load_tok
 from cpp_pipeline.models.build import load_model, weights_sha256
 from cpp_pipeline.models.sampling import Completion, sample
 from cpp_pipeline.problems.judging import job
-from cpp_pipeline.rollouts.job import RESULT, Progress, commit_json, commit_parquet, start_output
-from cpp_pipeline.rollouts.merge import Candidate, distinct_candidates, merge, solution_row, summary
+from cpp_pipeline.rollouts.job import Progress, commit_parquet, start_output
+from cpp_pipeline.rollouts.merge import Candidate, distinct_candidates, solution_row
+from cpp_pipeline.rollouts.parts import finish, finish_part, read_part
 from cpp_pipeline.sandbox.client import SandboxClient
 from cpp_pipeline.sandbox.types import Result
 from cpp_pipeline.schemas import TABLES
@@ -113,6 +114,11 @@ def tasks(problems: Sequence[Row], k: int, temperature: float, greedy: bool) -> 
     return found
 
 
+def part_of(work: Sequence[Task], number: int, total: int) -> list[Task]:
+    """The tasks of one of `total` parts; a shard's tasks stay together."""
+    return [t for t in work if int(t.name.rpartition("-")[2]) % total == number]
+
+
 def judge(client: SandboxClient, task: Task, candidates: list[list[Candidate]]) -> list[Row]:
     """Rows of pass_k_solutions, in the order of problems and samples."""
     jobs = [
@@ -186,29 +192,6 @@ def run(sampler: Sampler, work: Sequence[Task], client: SandboxClient, shards: P
             ledger.commit(pending[0], pending[1].result(), pending[2])
 
 
-def finish(output: Path, facts: Row) -> Row:
-    """Merge the shards into solutions.parquet (and greedy.parquet) and write result.json last."""
-    metrics: Row = {}
-    for kind in ("greedy", "solutions"):
-        paths = sorted((output / "shards").glob(f"{kind}-*.parquet"))
-        if not paths and kind == "greedy":
-            continue
-        table = merge([pl.scan_parquet(p) for p in paths])
-        partial = output / f".{kind}.{os.getpid()}"
-        table.sink_parquet(partial)
-        os.replace(partial, output / f"{kind}.parquet")
-        found = summary(pl.scan_parquet(output / f"{kind}.parquet"))
-        if kind == "greedy":
-            metrics["greedy_pass@1"], metrics["greedy_errors"] = found["pass@1"], found["errors"]
-        else:
-            metrics.update(found)
-        spent = sum(float(pl.read_parquet_metadata(p)["cpu_seconds"]) for p in paths)
-        metrics["cpu_seconds"] = metrics.get("cpu_seconds", 0.0) + spent
-    result = {**facts, **metrics, "metrics": metrics}
-    commit_json(result, output / RESULT)
-    return result
-
-
 def load_problems(path: Path) -> list[Row]:
     """Problems in file order.
 
@@ -240,6 +223,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument(
         "--sandbox-token", default=None, help="bearer token of the controller; default: the setting SANDBOX_TOKEN"
     )
+    parser.add_argument(
+        "--part", type=read_part, default=None, metavar="I/N", help="make only the shards of part I, from 0; no merge"
+    )
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--overwrite", action="store_true", help="sample again over a finished folder")
     args = parser.parse_args(arguments)
@@ -269,12 +255,14 @@ def main(arguments: Sequence[str] | None = None) -> Row:
     if not fitting:
         raise ValueError(f"no prompt of {args.problems} leaves room for {args.max_new_tokens} new tokens")
     work = tasks(fitting, args.k, args.temperature, args.greedy)
+    work = work if args.part is None else part_of(work, *args.part)
     token = args.sandbox_token or Settings.from_env().sandbox_token or None
     with Progress("sample", len(work)) as progress, SandboxClient(args.sandbox_url, token) as client:
         if len(fitting) < len(rows):
             progress.say(f"{len(rows) - len(fitting)} problems are left out: their prompts fill the context")
         run(sampler, work, client, args.output / "shards", progress)
-        result = finish(args.output, {"stage": "sample", **facts, "problems_left_out": len(rows) - len(fitting)})
+        end = finish if args.part is None else finish_part
+        result = end(args.output, {"stage": "sample", **facts, "problems_left_out": len(rows) - len(fitting)})
         progress.say(f"finished: {result['metrics']}")
     return result
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from cpp_pipeline.schemas.cmake import CMAKE_TABLES
 from cpp_pipeline.schemas.columns import NEGATIVE, SOLUTION, VERDICTS, S, column
+from cpp_pipeline.schemas.duplicates import DUPLICATE_TABLES
 from cpp_pipeline.schemas.files import FILE_TABLES
 from cpp_pipeline.schemas.pairs import PAIR_TABLES
 from cpp_pipeline.schemas.table import Column, Table
@@ -37,6 +38,7 @@ def _quarantine(table: str, partitioned: bool) -> Table:
 _QUARANTINED = {
     "source_files": True,
     "commits": True,
+    "repairs": True,
     "docstring_pairs": True,
     "diff_sft": True,
     "cmake_sft": True,
@@ -44,7 +46,7 @@ _QUARANTINED = {
     "eval_problems": False,
     "combined_sft": False,
 }
-_DECLARED = (*FILE_TABLES, *PAIR_TABLES, *CMAKE_TABLES, *TRAINING_TABLES)
+_DECLARED = (*FILE_TABLES, *PAIR_TABLES, *DUPLICATE_TABLES, *CMAKE_TABLES, *TRAINING_TABLES)
 TABLES: Mapping[str, Table] = {
     t.name: t for t in (*_DECLARED, *(_quarantine(name, p) for name, p in _QUARANTINED.items()))
 }

@@ -12,6 +12,7 @@ S, I, F, B = pl.String(), pl.Int64(), pl.Float64(), pl.Boolean()  # noqa: E741
 STRINGS = pl.List(pl.String())
 SOLUTION = pl.Struct({"code": pl.String(), "score": pl.Float64()})
 NEGATIVE = pl.Struct({"code": pl.String(), "score": pl.Float64(), "error": pl.String()})
+EDITS = pl.List(pl.Struct({"start_line": pl.Int64(), "end_line": pl.Int64(), "text": pl.String()}))
 FILE = pl.Struct({"path": pl.String(), "content": pl.String()})
 
 VERDICTS = ("AC", "PA", "WA", "RE", "TLE", "MLE", "OLE", "CE", "CLE")
@@ -39,12 +40,18 @@ FILE_COLUMNS = (
     PATH,
     column("commit", S, "commit id that was read; null outside git", nullable=True),
     LICENCE,
-    column("language", S, "kind of file", isin=("c", "cpp", "header", "cmake")),
+    column(
+        "language",
+        S,
+        "kind of file; `header` is C++, `c_header` C, of `.h` by content",
+        isin=("c", "cpp", "header", "c_header", "cmake"),
+    ),
     column("sha256", S, "sha256 of the bytes as found"),
     column("size_bytes", I, "bytes as found", ge=0),
     column("is_test", B, "path or content marks test code"),
     column("is_vendored", B, "path marks third-party code"),
     column("is_generated", B, "path or content marks generated code"),
+    column("is_amalgamated", B, "the file was put together from others of its project"),
     column("content", S, "text as UTF-8, LF line ends, no byte order mark"),
 )
 PROBLEM_COLUMNS = (

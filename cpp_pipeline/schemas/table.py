@@ -48,12 +48,16 @@ class Table:
 
     def frame(self, rows: list[dict[str, Any]]) -> pl.LazyFrame:
         """Rows as a frame of exactly this table; a missing or unknown column is an error."""
+        self.check(rows)
+        return pl.LazyFrame(rows, schema=self.schema)
+
+    def check(self, rows: list[dict[str, Any]]) -> None:
+        """Raise ValueError, naming the table and the columns, when a row has not exactly this table's columns."""
         names = {c.name for c in self.columns}
         for row in rows:
             if row.keys() != names:
                 missing, unknown = sorted(names - row.keys()), sorted(row.keys() - names)
                 raise ValueError(f"table {self.name}: missing columns {missing}, unknown {unknown}")
-        return pl.LazyFrame(rows, schema=self.schema)
 
     def conform(self, frame: pl.LazyFrame) -> pl.LazyFrame:
         """Select and order this table's columns, after checking names and types.

@@ -26,9 +26,10 @@ from cpp_pipeline.storage.code_version import code_version
 from cpp_pipeline.storage.currency import digest, inputs_digest, is_current, stamp
 from cpp_pipeline.storage.io_manager import DATA_VERSION, INPUTS, KEPT, ROWS
 from cpp_pipeline.storage.metadata import column_plot, column_schema, preview
+from cpp_pipeline.storage.parquet import content_version
 from cpp_pipeline.storage.recipes import CONFIG, recipe_of
 from cpp_pipeline.storage.scratch import spooled
-from cpp_pipeline.storage.store import Store, content_version
+from cpp_pipeline.storage.store import Store
 
 OWNERS = {
     "ingest": "team:data",

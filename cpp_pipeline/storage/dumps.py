@@ -9,11 +9,16 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from cpp_pipeline.dumps.manifest import place_of
+from cpp_pipeline.dumps.progress import Tell, silent
 from cpp_pipeline.dumps.registry import check_name, detect_kind
+from cpp_pipeline.dumps.remote import file_name, is_remote, local_path, open_remote
+from cpp_pipeline.dumps.shards import WHOLE, Shard, shard_names
+from cpp_pipeline.dumps.splitting import split
 from cpp_pipeline.schemas import TABLES
 from cpp_pipeline.storage.scratch import scratch_folder
 from cpp_pipeline.storage.store import Store
@@ -21,14 +26,32 @@ from cpp_pipeline.storage.store import Store
 
 @dataclass(frozen=True)
 class Dump:
-    """A registered dump: partition key, where it lies, what it is."""
+    """A registered dump: partition key, where it lies (path or URL), what it is, and which shard of it.
+
+    All shards of one dump have the same `group`, the name that it was added by; a whole dump has none.
+    """
 
     name: str
     path: str
     kind: str
+    group: str = ""
+    shard: Shard = WHOLE
+
+    def to_json(self) -> str:
+        """The pointer file's text."""
+        whole = {"name": self.name, "path": self.path, "kind": self.kind}
+        return json.dumps(whole if not self.group else whole | {"group": self.group, "shard": self.shard.to_json()})
+
+    @classmethod
+    def from_json(cls, text: str) -> Dump:
+        """The dump that `to_json` wrote."""
+        value = json.loads(text)
+        if "shard" in value:
+            value["shard"] = Shard.from_json(value["shard"])
+        return cls(**value)
 
 
-def check_dump(store: Store, path: Path, name: str) -> Dump:
+def check_dump(store: Store, path: Path | str, name: str) -> Dump:
     """The dump that `add_dump` would register; nothing is written.
 
     Raises
@@ -39,81 +62,140 @@ def check_dump(store: Store, path: Path, name: str) -> Dump:
         Nothing lies at `path`.
     """
     check_name(name)
-    path = path.expanduser()
-    dump = Dump(name, str(path.resolve()), detect_kind(path))
-    if store.is_local and Path(str(store.root)).resolve().is_relative_to(dump.path):
+    place = _absolute(path)
+    kind = detect_kind(place)
+    if not is_remote(place) and store.is_local and Path(str(store.root)).resolve().is_relative_to(place):
         raise ValueError(
-            f"the storage root {store.root} lies inside the dump {dump.path}, which would then hold its own "
+            f"the storage root {store.root} lies inside the dump {place}, which would then hold its own "
             "tables; choose a --root outside of it"
         )
     for known in dumps(store):
-        if known.name == name and known.path != dump.path:
+        if known.name == name and known.path == place:
+            return known
+        if name in (known.name, known.group):
             raise ValueError(
-                f"{dump.path}: dump {name} is already registered for {known.path}; take that away "
+                f"{place}: dump {name} is already registered for {known.path}{_cut(known)}; take that away "
                 f"(`cpp-pipeline dumps remove {name}`) or give this one another name "
-                f"(`cpp-pipeline dumps add {dump.path} --name NAME`)"
+                f"(`cpp-pipeline dumps add {place} --name NAME`)"
             )
-    return dump
+    return Dump(name, place, kind)
 
 
-def add_dump(store: Store, path: Path, name: str) -> Dump:
+def _cut(known: Dump) -> str:
+    return f", cut into {known.shard.count}" if known.group else ""
+
+
+def _absolute(path: Path | str) -> str:
+    return str(path).rstrip("/") if is_remote(path) else str(local_path(path).expanduser().resolve())
+
+
+def add_dump(store: Store, path: Path | str, name: str) -> Dump:
     """Register a dump; the data stay where they are. Raises as `check_dump` does."""
     dump = check_dump(store, path, name)
-    store.write_text(f"dumps/{name}.json", json.dumps(asdict(dump)))
+    store.write_text(f"dumps/{dump.name}.json", dump.to_json())
     return dump
 
 
-def named(store: Store, paths: Sequence[Path]) -> list[tuple[str, Path]]:
-    """Names for dumps that were given by path alone: the known name, else one made of the last part of the path.
+def add_shards(store: Store, path: Path | str, name: str, count: int, tell: Tell = silent) -> tuple[list[Dump], str]:
+    """Register a dump as `count` partitions NAME-0001-of-000N; the data stay where they are, uncut.
+
+    The same command once more finds the shards registered and leaves them as they are.
+
+    Returns
+    -------
+    list of Dump, str
+        The shards, and in words how the dump is cut.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        As `check_dump`; also for a count that cannot be, and for a dump that is cut otherwise already.
+    """
+    names = shard_names(name, count)
+    check_name(names[-1])
+    place = _absolute(path)
+    known = [d for d in dumps(store) if d.group == name]
+    if [(d.name, d.path) for d in known] == [(n, place) for n in names]:
+        return known, "as before"
+    found = check_dump(store, place, name)
+    if found in dumps(store):
+        raise ValueError(f"dump {name} is registered whole; take it away first (`cpp-pipeline dumps remove {name}`)")
+    for shard_name in names:
+        check_dump(store, place, shard_name)
+    shards, words = split(place, count, tell)
+    cut = [Dump(n, place, found.kind, name, shard) for n, shard in zip(names, shards, strict=True)]
+    for dump in cut:
+        store.write_text(f"dumps/{dump.name}.json", dump.to_json())
+    return cut, words
+
+
+def named(store: Store, paths: Sequence[Path | str]) -> list[tuple[str, Path | str]]:
+    """Names for dumps that were given by path alone: the known ones, else one made of the last part of the path.
 
     Raises
     ------
     ValueError
         Two of them would get the same name.
     """
-    known = {d.path: d.name for d in dumps(store)}
+    known: dict[str, list[str]] = {}
+    for registered in dumps(store):
+        known.setdefault(registered.path, []).append(registered.name)
     found: dict[str, str] = {}
-    for path in dict.fromkeys(str(p.expanduser().resolve()) for p in paths):
-        name = known.get(path) or re.sub(r"[^A-Za-z0-9._-]+", "-", Path(path).name).strip("-._")[:100] or "dump"
-        if name in found:
-            raise ValueError(
-                f"{found[name]} and {path} would both be dump {name!r}; name one of them first: "
-                f"`cpp-pipeline dumps add {path} --name NAME`"
-            )
-        found[name] = path
-    return [(name, Path(path)) for name, path in found.items()]
+    for place in dict.fromkeys(_absolute(p) for p in paths):
+        made = re.sub(r"[^A-Za-z0-9._-]+", "-", file_name(place)).strip("-._")[:100] or "dump"
+        for name in known.get(place, [made]):
+            if name in found:
+                raise ValueError(
+                    f"{found[name]} and {place} would both be dump {name!r}; name one of them first: "
+                    f"`cpp-pipeline dumps add {place} --name NAME`"
+                )
+            found[name] = place
+    return [(name, place if is_remote(place) else Path(place)) for name, place in found.items()]
 
 
 def dumps(store: Store) -> list[Dump]:
-    """All registered dumps by name."""
+    """All registered dumps by name, each shard on its own."""
     folder = store.root / "dumps"
     if not folder.exists():
         return []
-    found = (json.loads(p.read_text()) for p in folder.iterdir() if p.name.endswith(".json"))
-    return sorted((Dump(**d) for d in found), key=lambda d: d.name)
+    found = (Dump.from_json(p.read_text()) for p in folder.iterdir() if p.name.endswith(".json"))
+    return sorted(found, key=lambda d: d.name)
 
 
 def dump(store: Store, name: str) -> Dump:
-    """One registered dump."""
+    """One registered dump or shard."""
     for known in dumps(store):
         if known.name == name:
             return known
     raise KeyError(f"no dump {name!r}; known: {', '.join(d.name for d in dumps(store)) or 'none'}")
 
 
-def remove_dump(store: Store, name: str) -> None:
-    """Forget a dump and its partition of every table; the user's data are not touched."""
-    dump(store, name)
-    for table in TABLES.values():
-        if table.partitioned:
-            store.table_path(table.name, name).unlink(missing_ok=True)
-    (store.root / "dumps" / f"{name}.json").unlink()
+def remove_dump(store: Store, name: str) -> list[str]:
+    """Forget a dump, or all shards of one, with their partitions of every table; the user's data are not touched.
+
+    Returns
+    -------
+    list of str
+        The partition keys that are gone.
+    """
+    gone = [d.name for d in dumps(store) if d.group == name] or [dump(store, name).name]
+    for key in gone:
+        for table in TABLES.values():
+            if table.partitioned:
+                store.table_path(table.name, key).unlink(missing_ok=True)
+        (store.root / "dumps" / f"{key}.json").unlink()
+    return gone
 
 
 def fingerprint(path: str) -> str:
-    """Names, sizes and times of all files below a path: a cheap sign that a dump changed."""
+    """Names, sizes and times (of objects: generations) of all files below a path: a cheap sign that a dump changed."""
     digest = hashlib.sha256()
-    entries = [path] if Path(path).is_file() else _walk(path)
+    if is_remote(path):
+        found = open_remote(path)
+        for item in found.objects() if found.is_folder() else [found.object()]:
+            digest.update(f"{item.path}\0{item.size_bytes}\0{item.version}\n".encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()[:32]
+    entries = iter((path, place_of(path, is_folder=False))) if Path(path).is_file() else _walk(path)
     for entry in entries:
         try:
             stat = os.lstat(entry)
@@ -124,8 +206,10 @@ def fingerprint(path: str) -> str:
     return digest.hexdigest()[:32]
 
 
-def _walk(path: str) -> list[str]:
-    return sorted(os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names)
+def _walk(path: str) -> Iterator[str]:
+    for folder, folders, names in os.walk(path):
+        folders.sort()
+        yield from (os.path.join(folder, name) for name in sorted(names))
 
 
 def add_problems(store: Store, path: Path) -> Path:

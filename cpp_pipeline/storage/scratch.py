@@ -17,7 +17,8 @@ from pathlib import Path
 
 import polars as pl
 
-ROW_GROUP_ROWS = 50_000
+from cpp_pipeline.storage.parquet import write_parquet
+
 _PREFIX = "cpp_pipeline-"
 _ALIVE = ".alive"
 _SPOOLED: dict[int, tuple[pl.LazyFrame, Path]] = {}
@@ -64,7 +65,7 @@ def scratch_file(suffix: str = ".parquet") -> Path:
 def spooled(frame: pl.LazyFrame) -> tuple[pl.LazyFrame, Path]:
     """Do a frame's work once, into a scratch file, and scan that."""
     path = scratch_file()
-    frame.sink_parquet(path, row_group_size=ROW_GROUP_ROWS)
+    write_parquet(frame, path)
     scan = pl.scan_parquet(path)
     _SPOOLED[id(scan)] = (scan, path)
     return scan, path

@@ -6,13 +6,13 @@ Belongs here: paths, atomic writes, footers. Does not belong here: what a table 
     <root>/tables/<asset>/<partition or all>.parquet   one file, put in place by one rename
     <root>/checkpoints|shards|reports/<asset>/         a folder; `result.json` is written last
     <root>/work/<asset>-<digest>/                      unfinished folders, resumed by their owner
+    <root>/jobs/<asset>-<digest>/                      the same of commands that run elsewhere
     <root>/checked/<asset>/<partition or all>.json     the data version that its checks let pass
     <root>/dumps/<name>.json, <root>/problems/*.jsonl  what the user registered
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -28,7 +28,8 @@ from pyarrow import ArrowException
 from upath import UPath
 
 from cpp_pipeline.schemas import TABLES
-from cpp_pipeline.storage.scratch import ROW_GROUP_ROWS, scratch_file, scratch_folder
+from cpp_pipeline.storage.parquet import write_parquet
+from cpp_pipeline.storage.scratch import scratch_file, scratch_folder
 
 FOOTER_KEY = "cpp_pipeline"
 RESULT = "result.json"
@@ -46,17 +47,6 @@ class Provenance:
     inputs_digest: str
     data_version: str
     rows: int | None = None
-
-
-def content_version(parquet: Path) -> str:
-    """Hash the rows of a parquet file: equal rows in equal order give an equal version."""
-    digest = hashlib.sha256()
-    file = pq.ParquetFile(parquet)
-    digest.update(str(file.schema_arrow.remove_metadata()).encode())
-    for batch in file.iter_batches(batch_size=ROW_GROUP_ROWS):
-        # IPC framing makes the bytes a function of types and values alone.
-        digest.update(batch.replace_schema_metadata(None).serialize())
-    return digest.hexdigest()[:32]
 
 
 class Store:
@@ -111,7 +101,7 @@ class Store:
         name = f".{target.name}.{uuid.uuid4().hex}.tmp"
         partial = Path(str(target.parent)) / name if self.is_local else scratch_file()
         try:
-            frame.sink_parquet(partial, row_group_size=ROW_GROUP_ROWS, metadata=footer)
+            write_parquet(frame, partial, footer)
             if self.is_local:
                 _flush(partial)
                 os.replace(partial, str(target))
@@ -123,12 +113,16 @@ class Store:
             partial.unlink(missing_ok=True)
         return target
 
+    def whole_table(self, asset: str) -> UPath | None:
+        """Where a table lies as one file; None for a partitioned one."""
+        return None if TABLES[asset].partitioned else self.table_path(asset)
+
     def local_table(self, asset: str) -> Path:
         """A whole table as one local file, for commands that take a path."""
         if self.is_local and not TABLES[asset].partitioned:
             return Path(str(self.table_path(asset))).absolute()
         path = scratch_file()
-        self.scan(asset).sink_parquet(path, row_group_size=ROW_GROUP_ROWS)
+        write_parquet(self.scan(asset), path)
         return path
 
     # -- folders ------------------------------------------------------------
@@ -141,17 +135,32 @@ class Store:
 
     def work(self, asset: str, digest: str) -> Path:
         """The folder in which a command builds its result; the same inputs find it again."""
-        base = Path(str(self.root)) / "work" if self.is_local else scratch_folder()
+        base = self._work_base()
         base.mkdir(parents=True, exist_ok=True)
         for stale in base.glob(f"{asset}-*"):
             if stale.name != f"{asset}-{digest[:16]}":
                 shutil.rmtree(stale, ignore_errors=True)
+        self._end_jobs(asset, but=f"{asset}-{digest[:16]}")
         folder = base / f"{asset}-{digest[:16]}"
         folder.mkdir(exist_ok=True)
         return folder.absolute()
 
+    def job_folder(self, output: Path) -> UPath:
+        """Where a command that runs elsewhere keeps what becomes `output`, a folder in or below a work folder."""
+        return self.root / "jobs" / output.relative_to(self._work_base().absolute()).as_posix()
+
+    def _work_base(self) -> Path:
+        return Path(str(self.root)) / "work" if self.is_local else scratch_folder()
+
+    def _end_jobs(self, asset: str, but: str = "") -> None:
+        folder = self.root / "jobs"
+        for stale in [p for p in folder.iterdir() if p.name.startswith(f"{asset}-")] if folder.exists() else []:
+            if stale.name != but:
+                stale.fs.rm(stale.path, recursive=True)
+
     def end_work(self, asset: str) -> None:
         """Remove the work folders of an asset whose result lies in its place."""
+        self._end_jobs(asset)
         if self.is_local:
             for folder in (Path(str(self.root)) / "work").glob(f"{asset}-*"):
                 shutil.rmtree(folder)
@@ -171,12 +180,14 @@ class Store:
                 os.replace(str(target), str(old))
             os.replace(work, str(target))
             shutil.rmtree(str(old), ignore_errors=True)
+            self._end_jobs(provenance.asset)
             return target
         (target / RESULT).unlink(missing_ok=True)
         for path in sorted(p for p in work.rglob("*") if p.is_file() and p.name != RESULT):
             _upload(path, target / path.relative_to(work).as_posix())
         _upload(work / RESULT, target / RESULT)
         shutil.rmtree(work)
+        self._end_jobs(provenance.asset)
         return target
 
     def local_folder(self, kind: str, asset: str) -> Path:

@@ -11,6 +11,7 @@ import pytest
 from cpp_pipeline.corpus.tokenizer import train_tokenizer
 from cpp_pipeline.problems.family import generate
 from cpp_pipeline.schemas import TABLES
+from cpp_pipeline_tests.extract.rows import measures
 
 HEADER = """#pragma once
 #include <string>
@@ -53,7 +54,9 @@ def file_row(n: int, content: str | None = None, language: str = "header") -> di
         "is_test": False,
         "is_vendored": False,
         "is_generated": False,
+        "is_amalgamated": False,
         "content": text,
+        "n_redacted": 0,
     }
 
 
@@ -88,6 +91,7 @@ def pair_row(n: int, **changes: Any) -> dict[str, Any]:
         "has_parse_error": False,
         "token_sha256": f"{n:064x}",
         "quality": 0.9,
+        **measures(),
     }
     return {**row, **changes}
 

@@ -56,20 +56,25 @@ def _repair(problem: dict[str, Any]) -> dict[str, Any]:
 
 
 def _diff(n: int) -> dict[str, Any]:
-    return {
+    marks = dict.fromkeys((c.name for c in TABLES["diff_sft"].columns if c.dtype == pl.Boolean()), False)
+    return marks | {
         "row_id": f"{n:08x}",
         "dump": "demo",
         "repo": "sums",
         "commit": "abc",
         "path": "src/sums.cpp",
+        "origin": "commit",
         "function": "f",
         "licence": "MIT",
         "message": "fix: start at 0",
         "instruction": "Fix: start at 0.",
         "before": f"int f() {{ return {n} + 1; }}\n",
         "after": f"int f() {{ return {n}; }}\n",
+        "edits": [],
         "n_changed_tokens": 2,
+        "n_tokens": 11,
         "is_fix": True,
+        "n_redacted": 0,
     }
 
 

@@ -10,8 +10,9 @@ import polars as pl
 import pytest
 
 from cpp_pipeline.curate.decontaminate import hits, training_texts
+from cpp_pipeline.curate.tokens import tokens
 from cpp_pipeline.schemas import TABLES
-from cpp_pipeline_tests.extract.rows import problem, source_file
+from cpp_pipeline_tests.extract.rows import clean_file, problem
 
 SOLUTION = """int longest_run(const std::vector<int>& values) {
   int best = 0, current = 0;
@@ -67,6 +68,7 @@ def rename(code: str) -> str:
         ("/// " + DOC + "\nint g() { return 1; }", {"doc"}),
         ("assert(longest_run({1, 1, 2, 2, 2, 3, 4, 4}) == 3);", {"verbatim"}),
         ("Return the length of the longest list", set()),
+        ("int few[] = {1, 1, 2, 2, 2, 3, 4, 4, 5, 6, 7, 8, 9, 10};", set()),
         (
             "int t(const std::vector<int>& v) { int s = 0; for (size_t i = 0; i < v.size(); ++i) s += v[i]; return s;}",
             set(),
@@ -104,6 +106,24 @@ def test_other_held_out_problems_are_compared_in_full_with_problem_rows() -> Non
     assert find(SOLUTION, "mine") == {"run": {"verbatim", "tokens", "doc"}}
 
 
+def test_the_ngrams_of_a_solution_spread_over_a_file_are_no_copy_of_it() -> None:
+    parts = tokens(rename(SOLUTION))
+    pieces = (" ".join(parts[at : at + 14]) for at in range(0, len(parts), 5))
+    spread = "".join(f"{piece}\nint other_{n}[] = {{{'f(1), ' * 60}}};\n" for n, piece in enumerate(pieces))
+    assert find(spread) == {}
+    assert find(f"{spread}{rename(SOLUTION)}\n{spread}") == {"run": {"tokens"}}
+
+
+def test_the_numbers_of_a_test_and_an_index_loop_are_in_many_texts() -> None:
+    tests = (
+        "assert(longest_run({1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}) == 1); for (i = 0; i < a.size(); ++i) a[i] = i;"
+    )
+    held_out = [problem("run", SOLUTION, test_code=tests)]
+    assert find("int list[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};", None, held_out) == {}
+    assert find("for (i = 0; i < a.size(); ++i) print(i + 1);", None, held_out) == {}
+    assert find(tests, None, held_out) == {"run": {"verbatim"}}
+
+
 def test_no_problems() -> None:
     assert find(SOLUTION, None, []) == {}
 
@@ -128,7 +148,7 @@ def test_training_texts() -> None:
 def test_a_file_of_a_dump_is_named_as_the_corpus_names_it() -> None:
     filler = "".join(f"double part_{n}(double a) {{ return a / {n} + {n}.5; }}\n" for n in range(2000))
     files = TABLES["clean_files"].frame(
-        [source_file("a.cpp", content=filler), source_file("b.cpp", content=filler + rename(SOLUTION) + filler)]
+        [clean_file("a.cpp", content=filler), clean_file("b.cpp", content=filler + rename(SOLUTION) + filler)]
     )
     empty = [TABLES[name].empty() for name in ("docstring_pairs", "diff_sft", "train_problems")]
     report = hits(training_texts(files, *empty), TABLES["eval_problems"].frame(HELD_OUT)).collect()

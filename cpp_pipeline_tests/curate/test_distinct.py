@@ -8,7 +8,7 @@ from cpp_pipeline.curate.distinct import distinct_pairs
 from cpp_pipeline.extract.pairs import docstring_pairs
 from cpp_pipeline.schemas import TABLES
 from cpp_pipeline_tests.curate.test_duplicates import A, B, changed
-from cpp_pipeline_tests.extract.rows import source_file
+from cpp_pipeline_tests.extract.rows import clean_file
 
 DOC = "/// Mixes all the values of the table and returns zero.\n"
 BETTER = "/// Mixes all the values of the table, then returns zero: v1, v2, other and so on for all of them.\n"
@@ -16,7 +16,7 @@ BETTER = "/// Mixes all the values of the table, then returns zero: v1, v2, othe
 
 def test_the_better_documented_stays(tmp_path: Path) -> None:
     near = changed(A, range(3, 4))
-    files = [source_file("a.cpp", DOC + A), source_file("b.cpp", DOC + B), source_file("c.cpp", BETTER + near)]
+    files = [clean_file("a.cpp", DOC + A), clean_file("b.cpp", DOC + B), clean_file("c.cpp", BETTER + near)]
     pairs, bad = docstring_pairs(TABLES["clean_files"].frame(files), "d", tmp_path)
     kept, dropped = distinct_pairs(pairs, bad, tmp_path)
     assert kept.collect()["path"].to_list() == ["b.cpp", "c.cpp"]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
+from collections.abc import Sequence
 
+import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cpp_pipeline.curate.duplicates import THRESHOLD, jaccard, near_duplicates, shingles
+from cpp_pipeline.curate.duplicates import candidates, near_duplicates
+from cpp_pipeline.curate.representatives import representatives
+from cpp_pipeline.curate.signatures import BANDS, THRESHOLD
+from cpp_pipeline.extract.lexer import tokens
 
 
 def function(seed: str, lines: int = 20) -> str:
@@ -29,39 +33,54 @@ def changed(code: str, lines: range) -> str:
     return "\n".join(split)
 
 
+def shingles(code: str) -> set[tuple[str, ...]]:
+    parts = tokens(code)
+    return {tuple(parts[i : i + 5]) for i in range(len(parts) - 4)}
+
+
+def jaccard(a: str, b: str) -> float:
+    """By Python's sets: what the compiled form has to equal."""
+    x, y = shingles(a), shingles(b)
+    return len(x & y) / len(x | y) if x | y else 0.0
+
+
+def duplicates(ids: Sequence[str], codes: Sequence[str], rank: Sequence[int] | None = None) -> dict[str, str]:
+    """In batches of three."""
+    return near_duplicates(ids, lambda: [pl.Series(codes[i : i + 3]) for i in range(0, len(codes), 3)], rank)
+
+
 A, B = function("a", 60), function("b", 60)
 
 
 def test_a_copy_goes_and_the_better_stays() -> None:
     near = changed(A, range(3, 4))
-    assert near_duplicates(["x", "y", "z"], [A, B, near]) == {"z": "x"}
-    assert near_duplicates(["z", "y", "x"], [near, B, A]) == {"x": "z"}
-    assert near_duplicates(["x", "y", "z"], [A, B, near], rank=[9, 5, 1]) == {"x": "z"}
+    assert duplicates(["x", "y", "z"], [A, B, near]) == {"z": "x"}
+    assert duplicates(["z", "y", "x"], [near, B, A]) == {"x": "z"}
+    assert duplicates(["x", "y", "z"], [A, B, near], rank=[9, 5, 1]) == {"x": "z"}
 
 
 def test_layout_and_comments_do_not_count() -> None:
-    assert near_duplicates(["x", "y"], [A, A.replace("\n", " /* c */\n\n")]) == {"y": "x"}
+    assert duplicates(["x", "y"], [A, A.replace("\n", " /* c */\n\n")]) == {"y": "x"}
 
 
 def test_no_chaining() -> None:
     middle, far = changed(A, range(3, 6)), changed(A, range(3, 10))
-    assert jaccard(shingles(A), shingles(middle)) >= THRESHOLD
-    assert jaccard(shingles(middle), shingles(far)) >= THRESHOLD
-    assert jaccard(shingles(A), shingles(far)) < THRESHOLD
-    assert near_duplicates(["a", "m", "f"], [A, middle, far]) == {"m": "a"}
-    assert near_duplicates(["m", "a", "f"], [middle, A, far]) == {"a": "m", "f": "m"}
+    assert jaccard(A, middle) >= THRESHOLD
+    assert jaccard(middle, far) >= THRESHOLD
+    assert jaccard(A, far) < THRESHOLD
+    assert duplicates(["a", "m", "f"], [A, middle, far]) == {"m": "a"}
+    assert duplicates(["m", "a", "f"], [middle, A, far]) == {"a": "m", "f": "m"}
 
 
 def test_short_functions_are_never_dropped() -> None:
     short = "int size() const { return size_; }"
-    assert near_duplicates(["a", "b"], [short, short]) == {}
-    assert len(shingles(short)) == 0
+    assert duplicates(["a", "b"], [short, short]) == {}
 
 
 def test_a_big_bucket_collapses_to_one() -> None:
     ids = [f"f{i}" for i in range(300)]
     codes = [changed(A, range(3 + i % 50, 4 + i % 50)) for i in range(300)]
-    assert near_duplicates(ids, codes) == {i: "f0" for i in ids[1:] if i != "f0"}
+    assert duplicates(ids, codes) == {i: "f0" for i in ids[1:] if i != "f0"}
 
 
 @pytest.mark.parametrize(
@@ -70,12 +89,12 @@ def test_a_big_bucket_collapses_to_one() -> None:
 )
 def test_misuse_is_an_error(ids: list[str], codes: list[str], rank: list[int] | None) -> None:
     with pytest.raises(ValueError, match="near_duplicates"):
-        near_duplicates(ids, codes, rank)
+        duplicates(ids, codes, rank)
 
 
 def test_nothing_to_do() -> None:
-    assert near_duplicates([], []) == {}
-    assert near_duplicates(["a"], [A]) == {}
+    assert duplicates([], []) == {}
+    assert duplicates(["a"], [A]) == {}
 
 
 @settings(max_examples=40, deadline=None)
@@ -83,35 +102,38 @@ def test_nothing_to_do() -> None:
 def test_exact_jaccard_is_honoured(picks: list[tuple[str, int, int]]) -> None:
     codes = [changed(function(seed, 60), range(start, start + n)) for seed, start, n in picks]
     ids = [str(i) for i in range(len(codes))]
-    dropped = near_duplicates(ids, codes)
-    assert dropped == near_duplicates(ids, codes)
+    dropped = duplicates(ids, codes)
+    assert dropped == duplicates(ids, codes)
     for gone, kept in dropped.items():
         assert kept not in dropped
         assert int(kept) < int(gone)
-        assert jaccard(shingles(codes[int(gone)]), shingles(codes[int(kept)])) >= THRESHOLD
+        assert jaccard(codes[int(gone)], codes[int(kept)]) >= THRESHOLD
 
 
 def test_recall_against_the_exact_join() -> None:
     codes = [changed(function(f"s{i // 4}", 60), range(5 + i % 4, 5 + 2 * (i % 4))) for i in range(200)]
-    sets = [shingles(c) for c in codes]
     similar = {
-        (i, j) for i in range(200) for j in range(i + 1, min(200, i + 8)) if jaccard(sets[i], sets[j]) >= THRESHOLD
+        (i, j) for i in range(200) for j in range(i + 1, min(200, i + 8)) if jaccard(codes[i], codes[j]) >= THRESHOLD
     }
-    found = near_duplicates([str(i) for i in range(200)], codes)
+    found = duplicates([str(i) for i in range(200)], codes)
     reachable = {j for _, j in similar}
     assert len(reachable) > 100
     assert len(found) >= 0.95 * len(reachable)
 
 
-def test_another_process_finds_the_same() -> None:
-    code = "from cpp_pipeline.curate.duplicates import shingles; print(sum(map(int, shingles(open(0).read()))))"
-    other = subprocess.run(
-        [sys.executable, "-c", code],
-        input=A,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-        env={"PYTHONHASHSEED": "7"},
-    )
-    assert int(other.stdout) == sum(map(int, shingles(A)))
+@given(st.lists(st.lists(st.integers(1, 3), min_size=BANDS, max_size=BANDS), max_size=12), st.integers(2, 5))
+def test_candidates_are_the_first_and_the_nearest_of_a_bucket(rows: list[list[int]], window: int) -> None:
+    keys = np.array(rows, np.uint64).reshape(-1, BANDS)
+    order = np.arange(len(rows))[::-1].copy()
+    wanted = set()
+    for band in range(BANDS):
+        for key in (1, 2, 3):
+            bucket = [position for position, row in enumerate(order) if keys[row, band] == key]
+            wanted |= {(bucket[i], bucket[k]) for k in range(len(bucket)) for i in range(k) if i == 0 or k - i < window}
+    better, worse = candidates(keys, order, window)
+    assert list(zip(better.tolist(), worse.tolist(), strict=True)) == sorted(wanted)
+
+
+def test_representatives_are_chosen_greedily() -> None:
+    better, worse = np.array([3, 1, 0, 0, 2]), np.array([4, 2, 1, 5, 3])
+    assert representatives(better, worse) == {1: 0, 5: 0, 3: 2}

@@ -38,8 +38,8 @@ def run(rows: list[dict[str, Any]], **options: bool) -> tuple[list[str], dict[st
         ({"is_test": True}, "test"),
         ({"is_vendored": True}, "vendored"),
         ({"is_generated": True}, "generated"),
-        ({"path": "single_include/all.hpp"}, "generated"),
-        ({"path": "extras/catch_amalgamated.cpp"}, "generated"),
+        ({"is_amalgamated": True}, "amalgamated"),
+        ({"is_generated": True, "is_amalgamated": True}, "generated"),
         ({"content": "#pragma once\n" + " " * 100}, "too small"),
         ({"is_test": True, "licence": "GPL-3.0-only"}, "licence"),
     ],
@@ -66,6 +66,14 @@ def test_duplicates_keep_the_first_by_path_and_ignore_blanks() -> None:
     assert run(rows) == (["b.cpp", "c.cpp"], {"z.cpp": "duplicate", "a.cpp": "test"})
     _, dropped = clean(TABLES["source_files"].frame(rows))
     assert dropped.collect()["detail"][0] == "same text as r:b.cpp"
+
+
+def test_what_is_kept_is_redacted_and_the_hash_tells_the_bytes_as_found() -> None:
+    row = source_file("a.cpp", TEXT + "// bob@example.com, eve@example.org\n")
+    kept, _ = clean(TABLES["source_files"].frame([row, source_file("b.cpp", TEXT)]))
+    found = kept.select("content", "n_redacted", "sha256").collect().rows()
+    assert found[0] == (TEXT + "// <EMAIL>, <EMAIL>\n", 2, row["sha256"])
+    assert found[1][:2] == (TEXT, 0)
 
 
 def test_empty_table() -> None:

@@ -22,7 +22,7 @@ from cpp_pipeline.dumps.bundled import build
 from cpp_pipeline.launch.local import Launcher
 from cpp_pipeline.launch.sandbox import SandboxResource
 from cpp_pipeline.storage.dumps import add_dump
-from cpp_pipeline_tests.defs.support import Bench
+from cpp_pipeline_tests.defs.support import Bench, frame
 
 if (PRESET.name, SETTINGS.seed) != ("smoke", 0):
     raise RuntimeError(
@@ -65,5 +65,5 @@ def bundled(tmp_path_factory: pytest.TempPathFactory, instance: dg.DagsterInstan
 @pytest.fixture(scope="session")
 def problem_tables(judging: Bench, bundled: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
     """The problem tables at the smallest preset, mined from the bundled dump and judged by the real sandbox."""
-    given = {"docstring_pairs": bundled["docstring_pairs"]}
+    given = {"docstring_pairs": bundled["docstring_pairs"], "duplicate_pairs": frame("duplicate_pairs")}
     return judging.in_memory(problems.eval_problems, problems.train_problems, inputs=given)

@@ -47,7 +47,9 @@ def _value(column: Column, number: int) -> Any:
     if column.dtype == pl.Int64:
         return number + int(column.ge or 0)
     if column.dtype == pl.Float64:
-        return 0.5
+        return max(0.5, column.ge or 0.0)
+    if column.dtype == pl.Binary:
+        return b""
     return False if column.dtype == pl.Boolean else []
 
 

@@ -157,6 +157,7 @@ def score(value: float | None) -> Row:
         ("docstring_pairs", "function_contains_its_body", FUNCTION, {**FUNCTION, "body": "return 2;"}),
         ("docstring_pairs", "function_contains_its_body", FUNCTION, {**FUNCTION, "end_line": 2}),
         ("diff_sft", "repair_changes_something", {"before": "a", "after": "b"}, {"before": "a", "after": "a"}),
+        ("duplicate_pairs", "what_is_kept_stays", {}, {"kept_pair_id": "pair_id 0"}),
     ],
 )
 def test_one_bad_row_stops_the_run(scene: Scene, table: str, name: str, good: Row, bad: Row) -> None:

@@ -102,9 +102,10 @@ def test_the_report_covers_every_dump(bench: Bench, dumps: tuple[str, ...]) -> N
 @pytest.mark.parametrize("dumps", [(), ("one",), ("one", "two")])
 def test_documented_functions_are_joined_over_dumps(bench: Bench, dumps: tuple[str, ...]) -> None:
     given = {d: {"docstring_pairs": frame("docstring_pairs", pair(d, 1), pair(d, 2))} for d in dumps}
-    store = bench.stored(corpus.docstring_sft, given, {"decontamination_report": NO_HIT})
+    gone = frame("duplicate_pairs", row("duplicate_pairs", pair_id="two/1", kept_pair_id="one/1"))
+    store = bench.stored(corpus.docstring_sft, given, {"decontamination_report": NO_HIT, "duplicate_pairs": gone})
     found = store.scan("docstring_sft").collect()
-    assert set(found["row_id"]) == {f"docstring/{d}/{n}" for d in dumps for n in (1, 2)}
+    assert set(found["row_id"]) == {f"docstring/{d}/{n}" for d in dumps for n in (1, 2)} - {"docstring/two/1"}
     assert set(found["source"]) <= {"docstring"}
 
 
@@ -120,7 +121,9 @@ def test_bad_equal_and_held_out_functions_are_no_examples(bench: Bench) -> None:
     )
     hit = row("decontamination_report", table="docstring_pairs", row_id="one/5")
     inputs = {"docstring_pairs": pairs, "decontamination_report": frame("decontamination_report", hit)}
-    made = bench.in_memory(corpus.docstring_sft, inputs=inputs)["docstring_sft"]
+    made = bench.in_memory(corpus.docstring_sft, inputs={**inputs, "duplicate_pairs": frame("duplicate_pairs")})[
+        "docstring_sft"
+    ]
     assert made["row_id"].to_list() == ["docstring/one/1"]
     assert made["response"].item() == CODE.format(name="one_1", number=1)
     assert "Twice the value and 1." in made["instruction"].item()
@@ -228,6 +231,7 @@ def test_tokenizer_and_shards_are_published_from_the_dump_and_mix_as_said(
         bench.write(name, bundled[name], "bundled")
     bench.write("train_problems", frame("train_problems", *(problem(n, source="family") for n in range(40))))
     bench.write("decontamination_report", NO_HIT)
+    bench.write("duplicate_pairs", frame("duplicate_pairs"))
     result = bench.run([corpus.tokenizer, corpus.pretraining_corpus, mix_is_40_40_20])
     assert result.success
     assert [e.passed for e in result.get_asset_check_evaluations()] == [True]

@@ -116,6 +116,7 @@ def test_all_blocking_checks_are_there_and_targets_only_warn() -> None:
         ("pass_k_sft", "all_solutions_pass"),
         ("docstring_pairs", "function_contains_its_body"),
         ("diff_sft", "repair_changes_something"),
+        ("duplicate_pairs", "what_is_kept_stays"),
         ("train_problems", "no_held_out_problem"),
         ("gspo_prompts", "no_held_out_problem"),
         ("pass_k_sft", "no_held_out_problem"),

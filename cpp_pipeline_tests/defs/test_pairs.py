@@ -7,6 +7,7 @@ import pytest
 
 from cpp_pipeline.defs.pairs import cmake_packages, cmake_problems, cmake_sft, diff_sft, docstring_pairs
 from cpp_pipeline.defs.resources import PRESET
+from cpp_pipeline.extract.edits import edited
 from cpp_pipeline_tests.defs.support import Bench, frame, row
 
 AREA = """#include <vector>
@@ -66,15 +67,30 @@ def test_a_near_duplicate_is_quarantined(bench: Bench) -> None:
 def test_a_fixing_commit_becomes_a_repair_of_one_function(bench: Bench) -> None:
     after = AREA.replace("width * height", "width * height * 1 + 0")
     commit = row(
-        "commits", path="area.cpp", message="Fix area of a rectangle", before=AREA, after=after, repo=".", commit="c1"
+        "commits",
+        path="area.cpp",
+        message="Fix wrong area of a rectangle",
+        before=AREA,
+        after=after,
+        repo=".",
+        commit="c1",
     )
-    inputs = {"commits": frame("commits", {**commit, "dump": "one", "n_files": 1})}
+    collected = row("repairs", dump="one", place="a.jsonl:7", title="Fix area for ann@example.com", after=AREA)
+    inputs = {
+        "commits": frame("commits", {**commit, "dump": "one", "n_files": 1}),
+        "repairs": frame("repairs", {**collected, "before": after}),
+    }
     made = bench.in_memory(diff_sft, inputs=inputs, partition="one")["diff_sft"]
-    assert made.select("dump", "commit", "function", "is_fix").rows() == [("one", "c1", "area", True)]
+    assert made.select("dump", "commit", "function", "is_fix", "n_redacted").rows() == [
+        ("one", "c1", "area", True, 0),
+        ("one", "a.jsonl:7", "area", True, 2),
+    ]
     repair = made.row(0, named=True)
     assert "width * height;" in repair["before"]
     assert "* 1 + 0;" in repair["after"]
     assert "undocumented" not in repair["after"]
+    assert edited(repair["before"], repair["edits"]) == repair["after"]
+    assert made["instruction"][1] == "Fix area for <EMAIL>."
 
 
 @pytest.mark.parametrize("dumps", [(), ("one",), ("one", "two")])

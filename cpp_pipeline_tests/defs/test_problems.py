@@ -44,7 +44,8 @@ def test_mining_joins_the_dumps(
     monkeypatch.setattr(problems, "PRESET", replace(PRESET, train_problems=1, mined_candidates=1))
     halves = {"one": bundled["docstring_pairs"].head(40), "two": bundled["docstring_pairs"].tail(40)}
     bench.resources["sandbox"] = judging.resources["sandbox"]
-    store = bench.stored(problems.train_problems, {d: {"docstring_pairs": halves[d]} for d in dumps})
+    none = {"duplicate_pairs": frame("duplicate_pairs")}
+    store = bench.stored(problems.train_problems, {d: {"docstring_pairs": halves[d]} for d in dumps}, none)
     looked_at = {i for d in dumps for i in halves[d]["pair_id"]}
     refused = set(store.scan("train_problems_quarantine").collect()["row_id"])
     mined = store.scan("train_problems").filter(source="mined").collect()

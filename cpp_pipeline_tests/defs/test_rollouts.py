@@ -10,6 +10,7 @@ import pytest
 
 from cpp_pipeline.defs import rollouts
 from cpp_pipeline.defs.resources import PRESET
+from cpp_pipeline.launch.local import Launcher
 from cpp_pipeline.launch.sandbox import SandboxResource
 from cpp_pipeline.storage.currency import Recipe, stamp
 from cpp_pipeline_tests.defs.support import Bench, frame, row
@@ -65,10 +66,14 @@ def test_no_samples_make_no_pairs(bench: Bench) -> None:
 class _Launcher:
     """Notes the problems that a sampling command is given, and answers with no solutions."""
 
+    folder, table = Launcher.folder, Launcher.table
+
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def run(self, context: dg.AssetExecutionContext, module: str, arguments: dict[str, Any], output: Path) -> None:
+    def run(
+        self, context: dg.AssetExecutionContext, module: str, arguments: dict[str, Any], output: Path, join: object
+    ) -> None:
         self.asked = pl.read_parquet(arguments["problems"])["problem_id"].to_list()
         frame("pass_k_solutions").write_parquet(output / "solutions.parquet")
 

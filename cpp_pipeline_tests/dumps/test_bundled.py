@@ -61,7 +61,7 @@ def test_files_and_their_marks(dump: Path, tmp_path: Path) -> None:
 def test_history_holds_repairs_of_single_functions_and_vague_commits(dump: Path, tmp_path: Path) -> None:
     commits, bad = (frame.collect() for frame in read_commits(dump, "bundled", tmp_path))
     assert TABLES["commits"].violations(commits.lazy()) == {}
-    assert len(bad) == 0
+    assert set(bad["reason"]) <= {"first commit", "many files", "no source changed", "not only modified"}
     fixes = commits.filter(pl.col("message").str.contains(r"^(Fix|Prevent) \S+ \S+"))
     assert len(fixes) >= 20
     assert len(commits) - len(fixes) >= 4

@@ -43,8 +43,9 @@ def test_a_bare_mirror_reads_like_its_clone(tmp_path: Path, scratch: Path) -> No
     assert files.select("repo", "path", "commit", "licence").rows() == [
         ("r", p, head, "BSL-1.0") for p in ("a.cc", "b.h", "c.cc")
     ]
-    assert (len(bad), len(commits_bad)) == (0, 0)
+    assert len(bad) == 0
     # The commit that adds c.cc is no pair; the newest commit comes first.
+    assert commits_bad["reason"].to_list() == ["not only modified", "first commit"]
     assert commits.select("path", "n_files", "message", "time").rows() == [
         ("a.cc", 2, "Fix number 3", 1_700_259_200),
         ("b.h", 2, "Fix number 3", 1_700_259_200),
@@ -129,7 +130,7 @@ def test_missing_objects_are_counted(tmp_path: Path) -> None:
     assert files["path"].to_list() == ["a.cc", "c.cc"]
     assert bad["reason"].to_list() == ["missing object"]
     assert commits["message"].to_list() == ["Fix number 1"]
-    assert commits_bad["reason"].to_list() == ["missing object"] * 2
+    assert commits_bad["reason"].to_list() == ["missing object"] * 2 + ["not only modified", "first commit"]
 
 
 def test_the_boundary_of_a_shallow_clone_is_no_commit_that_adds_everything(tmp_path: Path) -> None:
@@ -137,7 +138,7 @@ def test_the_boundary_of_a_shallow_clone_is_no_commit_that_adds_everything(tmp_p
     git(tmp_path, "clone", "-q", "--depth", "3", f"file://{tmp_path}/full", str(tmp_path / "shallow"))
     _, _, commits, commits_bad = frames(tmp_path / "shallow", tmp_path / "s")
     assert commits["message"].to_list() == ["Fix number 5", "Fix number 4"]
-    assert len(commits_bad) == 0
+    assert commits_bad["reason"].to_list() == ["shallow boundary"]
 
 
 def test_a_repository_without_commits_is_reported(tmp_path: Path) -> None:

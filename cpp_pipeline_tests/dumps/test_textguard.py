@@ -64,6 +64,8 @@ def test_refusals(data: bytes, reason: str) -> None:
         b"std::cout << a << b << c;\n" * 900,
         b"if (a < b) { c = d < e; }\n" * 2000,
         b"std::vector<std::pair<int, int>> v;\n" * 2000,
+        b"enum E {\n" + b"  A,  ///< one\n  B,  /**< two */\n  C,  //!< three\n" * 1000 + b"};\n",
+        b"x = a" + b" << b\n -> c" * 2000 + b";\n",
     ],
 )
 def test_ordinary_code_is_not_taken_for_nesting(data: bytes) -> None:

@@ -23,10 +23,16 @@ def source_file(path: str, content: str, **changes: Any) -> dict[str, Any]:
         "is_test": False,
         "is_vendored": False,
         "is_generated": False,
+        "is_amalgamated": False,
         "content": content,
     }
     assert changes.keys() <= row.keys()
     return row | changes
+
+
+def clean_file(path: str, content: str, **changes: Any) -> dict[str, Any]:
+    """A row of `clean_files`."""
+    return {**source_file(path, content, **changes), "n_redacted": 0}
 
 
 def commit_file(before: str, after: str, message: str, **changes: Any) -> dict[str, Any]:
@@ -66,6 +72,26 @@ def problem(problem_id: str, reference: str, **changes: Any) -> dict[str, Any]:
         "licence": "Apache-2.0",
         "mutation_score": None,
         "provenance": "test",
+    }
+    assert changes.keys() <= row.keys()
+    return row | changes
+
+
+def measures(**changes: Any) -> dict[str, Any]:
+    """The measured columns of `docstring_pairs`, of a plain function with a plain comment."""
+    flags = ("autogen", "licence", "todo", "inherit", "condition", "commented_code", "echo")
+    flags += ("stub", "unsupported", "constant", "accessor")
+    row = {
+        **{f"is_{flag}": False for flag in flags},
+        "n_words": 6,
+        "letter_share": 0.95,
+        "doc_language": "en",
+        "body_lines": 5,
+        "body_characters": 80,
+        "n_statements": 3,
+        "parameter_agreement": None,
+        "identifier_overlap": 0.5,
+        "ends_in_url": False,
     }
     assert changes.keys() <= row.keys()
     return row | changes

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cpp_pipeline.extract.cmake_facts import CMakeFacts, Target, facts, instruction, packages
 from cpp_pipeline.schemas import TABLES
-from cpp_pipeline_tests.extract.rows import source_file
+from cpp_pipeline_tests.extract.rows import clean_file
 
 FULL = """cmake_minimum_required(VERSION 3.16)
 project(Demo VERSION 1.0 LANGUAGES CXX) # a comment
@@ -100,10 +100,10 @@ def test_instruction_in_words() -> None:
 
 
 def test_packages_of_dumps() -> None:
-    other = source_file(
+    other = clean_file(
         "x/CMakeLists.txt", "find_package(ZLIB)\ntarget_link_libraries(a ZLIB::ZLIB other::x)", licence=None
     )
-    files = [source_file("CMakeLists.txt", FULL), other, source_file("a.cpp", "find_package(no)")]
+    files = [clean_file("CMakeLists.txt", FULL), other, clean_file("a.cpp", "find_package(no)")]
     found = packages(TABLES["clean_files"].frame(files))
     assert TABLES["cmake_packages"].conform(found).collect().rows() == [
         ("Boost", "Boost::system", "d:r:CMakeLists.txt", "MIT"),

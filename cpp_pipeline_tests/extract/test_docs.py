@@ -37,10 +37,15 @@ def test_marks_are_removed(raw: str, text: str) -> None:
 def test_doxygen() -> None:
     doc = parse_doc(
         "/** \\brief Adds \\p a to b.  More text.\n *\n * Long text here.\n * @param[in] a first\n *   goes on\n"
-        " * @param b - the second\n * @tparam T kind\n * @return the sum\n * @code\n * add(1, 2);\n * @endcode\n */"
+        " * @param b - the second\n * @tparam T kind\n * @return the sum\n * @code\n * add(1, 2);\n * @endcode\n"
+        " * @throws std::overflow_error when it\n *   is too large\n * @exception Other\n * @note Not fast.\n"
+        " * @pre a > 0\n */"
     )
     assert doc.brief == "Adds a to b. More text."
-    assert doc.params == (("a", "first goes on"), ("b", "the second"), ("T", "kind"))
+    assert doc.params == (("a", "first goes on"), ("b", "the second"))
+    assert doc.tparams == (("T", "kind"),)
+    assert doc.throws == (("std::overflow_error", "when it is too large"), ("Other", ""))
+    assert doc.notes == ("Not fast.", "a > 0")
     assert doc.returns == "the sum"
     assert "add(1, 2)" in doc.text
     assert "add(1" not in doc.prose
@@ -68,7 +73,7 @@ def test_never_fails(text: str) -> None:
     for raw in (f"/* {text} */", "\n".join(f"/// {line}" for line in text.split("\n")), text):
         doc = parse_doc(raw)
         assert doc.text == clean_comment(raw)
-        assert all(name for name, _ in doc.params)
+        assert all(name for name, _ in (*doc.params, *doc.tparams, *doc.throws))
 
 
 @given(st.lists(st.from_regex(r"\A[a-z][a-z ]{0,20}[a-z]\Z"), min_size=1, max_size=5))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from cpp_pipeline.extract.functions import Function, read_functions
+from cpp_pipeline.extract.functions import Function, all_functions, complete, read_functions
 
 
 def only(text: str) -> Function:
-    found = read_functions(text).functions
+    found = all_functions(text)
     assert len(found) == 1, [f.qualified_name for f in found]
     return found[0]
 
@@ -62,7 +62,7 @@ def test_kinds_of_functions(text: str, name: str, types: tuple[str, ...]) -> Non
     ],
 )
 def test_no_function(text: str) -> None:
-    assert read_functions(text).functions == ()
+    assert all_functions(text) == ()
 
 
 def test_local_functions_are_not_functions_of_the_file() -> None:
@@ -71,7 +71,7 @@ def test_local_functions_are_not_functions_of_the_file() -> None:
 
 def test_both_branches_of_a_condition_once_each() -> None:
     text = "#if A\nint f() { return 1; }\n#elif B\nint g() { return 1; }\n#else\nint h() { return 1; }\n#endif\n"
-    assert [f.name for f in read_functions(text).functions] == ["f", "g", "h"]
+    assert [f.name for f in all_functions(text)] == ["f", "g", "h"]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_text_is_as_written_and_macros_stay() -> None:
         "#include <vector>\nnamespace a {\nclass X {\n public:\n"
         "  /// Doc.\n  API int f(int x) {\n    return x;\n  }\n};\n}\n"
     )
-    function = read_functions(text, macros=("API",)).functions[0]
+    function = all_functions(text, ("API",))[0]
     assert function.signature == "API int f(int x)"
     assert function.body == "\n    return x;\n  "
     assert function.code == "API int f(int x) {\n    return x;\n  }"
@@ -119,7 +119,7 @@ def test_text_is_as_written_and_macros_stay() -> None:
 
 def test_class_after_an_export_macro_is_a_class_when_blanked() -> None:
     text = "class API X : public Y {\n  /// Doc of f.\n  int f() { return 1; }\n};"
-    assert read_functions(text, ("API",)).functions[0].qualified_name == "X::f"
+    assert all_functions(text, ("API",))[0].qualified_name == "X::f"
 
 
 def test_declarations_with_documentation() -> None:
@@ -133,7 +133,7 @@ def test_declarations_with_documentation() -> None:
 
 def test_error_inside_is_told_and_others_are_still_found() -> None:
     text = "int f() { return (1; }\n\n/// Good one.\nint g() { return 2; }\n"
-    found = {f.name: f for f in read_functions(text).functions}
+    found = {f.name: f for f in all_functions(text)}
     assert found["f"].has_parse_error
     assert not found["g"].has_parse_error
     assert found["g"].doc_raw == "/// Good one."
@@ -143,3 +143,39 @@ def test_unicode_offsets() -> None:
     function = only("// ü\n/// Größe €.\nint größe() { return 1; /* € */ }")
     assert (function.name, function.doc_raw) == ("größe", "/// Größe €.")
     assert function.body == " return 1; /* € */ "
+
+
+def test_an_overload_without_comment_is_handed_on_beside_the_documented_one() -> None:
+    text = """
+class X {
+  /// Adds one.
+  bool operator==(const X& o) const;
+  bool operator==(int o) &&;
+  /// Adds two.
+  int f(int a) const volatile;
+  int f(long a);
+  int g(long a);
+};
+"""
+    found = read_functions(text).declarations
+    assert [(d.name, d.parameter_types, d.qualifiers, d.doc_raw, d.doc_line) for d in found] == [
+        ("operator==", ("const X&",), "const", "/// Adds one.", 3),
+        ("operator==", ("int",), "&&", "", 5),
+        ("f", ("int",), "const volatile", "/// Adds two.", 6),
+        ("f", ("long",), "", "", 8),
+    ]
+
+
+def test_what_is_known_of_a_bare_function() -> None:
+    text = "struct X {\n  int f() const { return 1; }\n};\nnamespace {\nint g() { return (1; }\n}\n"
+    text += "int X::h() { return 1; }\n"
+    f, g, h = read_functions(text).bare
+    assert [(b.is_in_class, b.is_anonymous, b.has_parse_error, b.line) for b in (f, g, h)] == [
+        (True, False, False, 2),
+        (False, True, True, 5),
+        (False, False, False, 7),
+    ]
+    assert [text[b.body_start] for b in (f, g, h)] == ["{"] * 3
+    whole = [complete(b, text) for b in (f, g, h)]
+    assert tuple(whole) == all_functions(text)
+    assert [w.qualifiers for w in whole if w is not None] == ["const", "", ""]

@@ -10,7 +10,7 @@ import pytest
 
 from cpp_pipeline.extract.pairs import docstring_pairs
 from cpp_pipeline.schemas import TABLES
-from cpp_pipeline_tests.extract.rows import source_file
+from cpp_pipeline_tests.extract.rows import clean_file
 
 HEADER = """#pragma once
 #define API __attribute__((visibility("default")))
@@ -49,10 +49,10 @@ int shorty(int a) { return a * 17 + 5; }
 static int full_weight(const Box& box) { /* same tokens */ return box.total_ + 1000; }
 }
 """
-FILES = [source_file("include/box.h", HEADER), source_file("src/box.cpp", SOURCE)]
+FILES = [clean_file("include/box.h", HEADER), clean_file("src/box.cpp", SOURCE)]
 
 
-def run(rows: list[dict[str, Any]], scratch: Path, workers: int = 1) -> tuple[pl.DataFrame, pl.DataFrame]:
+def run(rows: list[dict[str, Any]], scratch: Path, workers: int = 0) -> tuple[pl.DataFrame, pl.DataFrame]:
     pairs, bad = docstring_pairs(TABLES["clean_files"].frame(rows), "d", scratch, workers)
     assert TABLES["docstring_pairs"].violations(TABLES["docstring_pairs"].conform(pairs)) == {}
     TABLES["docstring_pairs_quarantine"].conform(bad)
@@ -72,10 +72,19 @@ def test_own_and_joined_documentation(tmp_path: Path) -> None:
     assert joined["licence"] == "MIT"
     assert rows["n::full_weight"]["origin"] == "own"
     assert dict(bad.select("reason", "detail").iter_rows()) == {
-        "ambiguous declaration": "r:src/box.cpp:11: documented differently at include/box.h:11, include/box.h:13",
+        "ambiguous declaration": "r:src/box.cpp:11: several declarations fit: include/box.h:11, include/box.h:13",
         "short": "r:src/box.cpp:16: 1 words",
         "duplicate": "r:src/box.cpp:19: same tokens as an earlier function",
     }
+
+
+def test_a_definition_inside_its_class_joins_nothing(tmp_path: Path) -> None:
+    text = "struct Cup {\n  /// Fills the cup up to the brim again.\n  int fill(int level);\n"
+    inside = text + "  int fill(long level) { return level + full; }\n};\n"
+    outside = text + "};\nint Cup::fill(long level) { return level + full; }\n"
+    for source, names in ((inside, []), (outside, ["Cup::fill"])):
+        pairs, _ = run([clean_file("cup.h", source)], tmp_path / str(len(names)))
+        assert pairs["qualified_name"].to_list() == names
 
 
 def test_processes_give_the_same(tmp_path: Path) -> None:
@@ -84,14 +93,14 @@ def test_processes_give_the_same(tmp_path: Path) -> None:
     assert one[1].equals(other[1])
 
 
-@pytest.mark.parametrize("rows", [[], [source_file("CMakeLists.txt", "project(x)")]])
+@pytest.mark.parametrize("rows", [[], [clean_file("CMakeLists.txt", "project(x)")]])
 def test_nothing_to_read(rows: list[dict[str, Any]], tmp_path: Path) -> None:
     pairs, bad = run(rows, tmp_path)
     assert pairs.height == bad.height == 0
 
 
 def test_files_out_of_bounds_are_told(tmp_path: Path) -> None:
-    pairs, bad = run([source_file("deep.cpp", "{" * 5_000), *FILES], tmp_path)
+    pairs, bad = run([clean_file("deep.cpp", "{" * 5_000), *FILES], tmp_path)
     assert pairs.height == 2
     assert bad["reason"][0] == "unreadable file"
     assert "r:deep.cpp: nested 5000 deep" in bad["detail"][0]
@@ -99,8 +108,8 @@ def test_files_out_of_bounds_are_told(tmp_path: Path) -> None:
 
 def test_macros_of_another_repository_do_not_count(tmp_path: Path) -> None:
     user = "class API Cup {\n  /// Fills the cup up to the brim again.\n  int fill() { return level = full; }\n};\n"
-    define = source_file("m.h", "#define API inline\n")
-    alone, _ = run([source_file("cup.h", user), define | {"repo": "other"}], tmp_path / "a")
-    together, _ = run([source_file("cup.h", user), define], tmp_path / "b")
+    define = clean_file("m.h", "#define API inline\n")
+    alone, _ = run([clean_file("cup.h", user), define | {"repo": "other"}], tmp_path / "a")
+    together, _ = run([clean_file("cup.h", user), define], tmp_path / "b")
     assert together["qualified_name"].to_list() == ["Cup::fill"]
     assert alone["qualified_name"].to_list() != ["Cup::fill"]

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from cpp_pipeline_tests.extract.rows import measures
+
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
@@ -60,4 +62,5 @@ def pair_row(name: str, signature: str, body: str, doc: str, context: str = "") 
         "has_parse_error": False,
         "token_sha256": name,
         "quality": 1.0,
+        **measures(),
     }

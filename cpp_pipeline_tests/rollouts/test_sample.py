@@ -15,6 +15,7 @@ from cpp_pipeline.models.presets import Shape
 from cpp_pipeline.problems.family import generate
 from cpp_pipeline.rollouts.job import Progress, commit_json, start_output
 from cpp_pipeline.rollouts.merge import category, distinct_candidates, merge, solution_row, summary
+from cpp_pipeline.rollouts.parts import join_parts, read_part
 from cpp_pipeline.sandbox.types import Result
 from cpp_pipeline.schemas import TABLES
 from cpp_pipeline_tests.rollouts.refusing import refusing_controller
@@ -92,6 +93,42 @@ def test_a_killed_job_goes_on_and_ends_equal(
     sample.main(_arguments(problems, checkpoint, sandbox_url, broken))
     assert (broken / "shards" / "solutions-00000.parquet").stat().st_mtime_ns == first
     assert pl.read_parquet(broken / "solutions.parquet").equals(pl.read_parquet(whole / "solutions.parquet"))
+
+
+def test_parts_together_are_the_whole(
+    problems: Path, checkpoint: Path, sandbox_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cpp_pipeline.rollouts import sample
+
+    monkeypatch.setattr(sample, "SHARD_PROBLEMS", 1)
+    whole, joined = tmp_path / "whole", tmp_path / "joined"
+    expected = sample.main(_arguments(problems, checkpoint, sandbox_url, whole, "--greedy"))
+    parts = [tmp_path / str(number) for number in range(PROBLEMS + 1)]  # the last one has nothing to do
+    for number, part in enumerate(parts):
+        flags = ("--greedy", "--part", f"{number}/{len(parts)}")
+        sample.main(_arguments(problems, checkpoint, sandbox_url, part, *flags))
+        assert len(list(part.glob("shards/*.parquet"))) == (2 if number < PROBLEMS else 0)
+        assert not (part / "solutions.parquet").exists()
+    join_parts(parts, joined)
+    for name in ("solutions.parquet", "greedy.parquet"):
+        assert pl.read_parquet(joined / name).equals(pl.read_parquet(whole / name))
+    found = json.loads((joined / "result.json").read_text())
+    assert found.pop("metrics").keys() == expected.pop("metrics").keys()
+    assert {**found, "cpu_seconds": 0} == {**expected, "cpu_seconds": 0}
+
+
+def test_parts_of_different_jobs_are_refused(tmp_path: Path) -> None:
+    for name, seed in (("0", 1), ("1", 2)):
+        (tmp_path / name / "shards").mkdir(parents=True)
+        commit_json({"seed": seed, "metrics": {}}, tmp_path / name / "result.json")
+    with pytest.raises(ValueError, match="different jobs"):
+        join_parts([tmp_path / "0", tmp_path / "1"], tmp_path / "out")
+
+
+@pytest.mark.parametrize("text", ["", "1", "2/2", "-1/2", "a/b", "0/0"])
+def test_no_such_part(text: str) -> None:
+    with pytest.raises(ValueError, match="no part"):
+        read_part(text)
 
 
 def test_other_settings_do_not_reuse_shards(problems: Path, checkpoint: Path, sandbox_url: str, tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cpp_pipeline.schemas import TABLES
+from cpp_pipeline.storage.parquet import content_version
 from cpp_pipeline.storage.scratch import scratch_file
-from cpp_pipeline.storage.store import Provenance, Store, content_version
+from cpp_pipeline.storage.store import Provenance, Store
 
 LISTING = TABLES["repo_dump"]
 

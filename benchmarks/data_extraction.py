@@ -1,0 +1,142 @@
+"""CPU of extraction against parsing alone and against codetext, on the same bytes.
+
+Ours is everything from the text of a file to its facts: guards, macros, the full parse, documented functions in full,
+bare ones, documented declarations, includes. Which macros a repository defines is known before. File by file and in
+turn with the parser alone, in one process; codetext in its own environment, in turn with whole passes of ours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.common.corpora import corpora, not_run, peer_python, sources
+from benchmarks.common.rows import Options, Row, ratio_row
+from cpp_pipeline.dumps.textguard import decode
+from cpp_pipeline.extract.functions import read_functions
+from cpp_pipeline.extract.macros import MacroDefinitions
+from cpp_pipeline.extract.parsing import parser
+
+_NAME = "data_extraction"
+_PARSE_BAR, _PEER_BAR = 0.7, 1.4
+_SAMPLE = 10
+_WORKER = Path(__file__).parent / "common" / "codetext_worker.py"
+_Peer = Callable[[], tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class _File:
+    tree: str
+    path: str
+    text: str
+    macros: tuple[str, ...]
+
+
+def run(options: Options) -> list[Row]:
+    """Ratios on a fixed sample of a tenth of the files and on all, and what was found."""
+    trees = corpora(options)
+    if not trees:
+        return [not_run(_NAME, "extraction", "give source trees with --corpora; see scripts/bench-corpora")]
+    files = [file for name, folder in trees.items() for file in _read(name, folder)]
+    sample = [file for file in files if _is_sampled(file)]
+    some = {"a tenth of the files": (sample, options.size(5, 1))}
+    if not options.quick:
+        some["all files"] = (files, 2)
+    rows = [row for name, (chosen, repeats) in some.items() for row in _compared(name, chosen, repeats, options)]
+    return [*rows, *_counts(options.size(files, sample))]
+
+
+def _read(name: str, folder: Path) -> Iterator[_File]:
+    found, texts = MacroDefinitions(), {}
+    for path in sources(folder):
+        text = decode(path.read_bytes())
+        if isinstance(text, str):
+            texts[str(path.relative_to(folder))] = text
+            found.add(text)
+    macros = found.transparent()
+    yield from (_File(name, path, text, macros) for path, text in texts.items())
+
+
+def _is_sampled(file: _File) -> bool:
+    return int(hashlib.md5(f"{file.tree}/{file.path}".encode()).hexdigest(), 16) % _SAMPLE == 0
+
+
+def _compared(name: str, files: Sequence[_File], repeats: int, options: Options) -> Iterator[Row]:
+    size = f"{len(files)} files, {sum(len(f.text.encode()) for f in files) / 1e6:.1f} MB"
+    python = peer_python(options, "codetext")
+    _pass(files[:50])  # what is compiled at first use
+    with _codetext(python, files) as peer:
+        measured = [(*_pass(files), peer()) for _ in range(repeats)]
+    ours, parsed = [m[0] for m in measured], [m[1] for m in measured]
+    yield ratio_row(_NAME, f"against parsing alone, {name}", ours, parsed, "CPU s", _PARSE_BAR, size)
+    what, others = f"against codetext, {name}", [m[2] for m in measured]
+    if python is None:
+        yield not_run(_NAME, what, "give --peers with PEERS/codetext; see scripts/bench-corpora")
+        return
+    notes = f"{size}; {others[0][1]:g} pairs of codetext"
+    yield ratio_row(_NAME, what, ours, [seconds for seconds, _ in others], "CPU s", _PEER_BAR, notes)
+
+
+def _pass(files: Sequence[_File]) -> tuple[float, float]:
+    """CPU seconds of ours and of the parser alone, in turn for each file."""
+    alone, ours, parsed = parser(), 0.0, 0.0
+    for file in files:
+        raw = file.text.encode()
+        start = time.process_time()
+        alone.parse(raw)
+        between = time.process_time()
+        read_functions(file.text, file.macros)
+        ours += time.process_time() - between
+        parsed += between - start
+    return ours, parsed
+
+
+@contextmanager
+def _codetext(python: Path | None, files: Sequence[_File]) -> Iterator[_Peer]:
+    """A function that gives (CPU seconds, pairs) of one pass of the peer."""
+    if python is None:
+        yield lambda: (0.0, 0.0)
+        return
+    with tempfile.TemporaryDirectory(prefix="cpp-pipeline-bench-") as folder:
+        for number, file in enumerate(files):
+            (Path(folder) / f"{number:06}.cpp").write_bytes(file.text.encode())
+        command = [str(python), "-I", str(_WORKER), folder]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+
+            def ask() -> tuple[float, float]:
+                print("again", file=process.stdin, flush=True)
+                answer = process.stdout.readline() if process.stdout else ""
+                if not answer:
+                    raise RuntimeError(f"codetext ended without an answer: {' '.join(command)}")
+                found = json.loads(answer)
+                return found["cpu_seconds"], found["pairs"]
+
+            yield ask
+            process.stdin.close()
+
+
+def _counts(files: Sequence[_File]) -> Iterator[Row]:
+    found: dict[str, Counter[str]] = {}
+    refused = []
+    for file in files:
+        facts = read_functions(file.text, file.macros)
+        count = found.setdefault(file.tree, Counter())
+        count["documented"] += len(facts.functions)
+        count["with a parse error"] += sum(f.has_parse_error for f in facts.functions)
+        count["bare"] += len(facts.bare)
+        count["documented declarations"] += len(facts.declarations)
+        if facts.refused is not None:
+            refused.append(f"{file.tree}/{file.path}: {facts.refused}")
+    for tree, count in found.items():
+        yield Row(_NAME, f"found, {tree}", ", ".join(f"{n} {what}" for what, n in count.items()))
+    yield Row(_NAME, "files refused", str(len(refused)), details=refused)

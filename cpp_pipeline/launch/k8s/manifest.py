@@ -1,0 +1,233 @@
+"""From a request to the objects that carry it out, as plain dicts.
+
+Pure functions: the same request gives the same bytes, so that what is rendered is what is run. Every Job fits a
+namespace that enforces PodSecurity `restricted`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cpp_pipeline.launch.k8s.shapes import Shape
+
+Manifest = dict[str, Any]
+CONTAINER = "main"
+SCRATCH = "/scratch"
+RENDEZVOUS_PORT = 29400
+NAME_LENGTH = 52
+"""A pod's host name is the Job's name with the index, in 63 characters."""
+DO_NOT_RETRY = (2, 42)
+"""Exit codes after which another attempt would end the same: wrong flags, and that of `remote_entry`."""
+_DIGEST = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
+_USER = 1000
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """One command on machines of one shape."""
+
+    name: str
+    namespace: str
+    image: str
+    command: Sequence[str]
+    shape: Shape
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Environment variable -> (Secret, key)."""
+    service_account: str = ""
+    queue: str = ""
+    """A Kueue LocalQueue; Kueue then suspends and admits the Job."""
+    parts: int = 0
+    """Independent parts of the work, one pod each, side by side; 0 for work that is one piece."""
+    backoff_limit: int = 3
+    """Failures that are no disruption, after which the Job (or the part) has failed."""
+    grace_seconds: int = 15
+    """What GKE leaves a Spot pod, by default."""
+    deadline_seconds: int = 7 * 24 * 3600
+    ttl_seconds: int = 2 * 24 * 3600
+
+
+def worker_command(module: str, flags: Sequence[str], shape: Shape, job: str) -> list[str]:
+    """How a module is started inside a pod: alone, or by torchrun with one process a GPU."""
+    if shape.nodes > 1:
+        rendezvous = [
+            f"--nnodes={shape.nodes}",
+            "--rdzv-backend=c10d",
+            f"--rdzv-endpoint={job}-0.{job}:{RENDEZVOUS_PORT}",
+            f"--rdzv-id={job}",
+        ]
+        return ["torchrun", *rendezvous, f"--nproc-per-node={max(1, shape.gpus)}", "-m", module, *flags]
+    if shape.gpus > 1:
+        return ["torchrun", "--standalone", f"--nproc-per-node={shape.gpus}", "-m", module, *flags]
+    return ["python", "-m", module, *flags]
+
+
+def manifests(request: JobRequest) -> list[Manifest]:
+    """The Job, and for several nodes the Service by which they find each other.
+
+    Raises
+    ------
+    ValueError
+        The image is not named by digest, or the name is too long.
+    """
+    return [job_manifest(request), *([service_manifest(request)] if request.shape.nodes > 1 else [])]
+
+
+def job_manifest(request: JobRequest) -> Manifest:
+    """The `batch/v1` Job."""
+    if not _DIGEST.fullmatch(request.image):
+        raise ValueError(
+            f"CPP_PIPELINE_K8S_IMAGE={request.image!r}: name the image by digest, REPOSITORY@sha256:<64 hex digits>; "
+            "only so every attempt runs the same code"
+        )
+    if not re.fullmatch(rf"[a-z]([-a-z0-9]{{0,{NAME_LENGTH - 2}}}[a-z0-9])?", request.name):
+        raise ValueError(f"{request.name!r} is no name for a Job: a DNS label of at most {NAME_LENGTH} characters")
+    labels = {"app.kubernetes.io/name": "cpp-pipeline", **request.labels}
+    own = {"kueue.x-k8s.io/queue-name": request.queue} if request.queue else {}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": request.name,
+            "namespace": request.namespace,
+            "labels": {**labels, **own},
+            "annotations": dict(request.annotations),
+        },
+        "spec": {
+            **_completions(request),
+            "activeDeadlineSeconds": request.deadline_seconds,
+            "ttlSecondsAfterFinished": request.ttl_seconds,
+            # a pod that is ending still writes: its successor starts when it has ended
+            "podReplacementPolicy": "Failed",
+            "podFailurePolicy": {"rules": _failure_rules(request)},
+            "template": {"metadata": {"labels": labels}, "spec": _pod(request)},
+        },
+    }
+
+
+def service_manifest(request: JobRequest) -> Manifest:
+    """The headless Service that gives the pods of several nodes their host names."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": request.name,
+            "namespace": request.namespace,
+            "labels": {"app.kubernetes.io/name": "cpp-pipeline", **request.labels},
+        },
+        "spec": {
+            "clusterIP": "None",
+            "publishNotReadyAddresses": True,
+            "selector": {"batch.kubernetes.io/job-name": request.name},
+            "ports": [{"name": "rendezvous", "port": RENDEZVOUS_PORT}],
+        },
+    }
+
+
+def with_env(job: Manifest, env: Mapping[str, str]) -> Manifest:
+    """The same Job with more environment variables."""
+    pod = job["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    more = [{"name": k, "value": v} for k, v in sorted(env.items())]
+    container = {**container, "env": [*container["env"], *more]}
+    template = {**job["spec"]["template"], "spec": {**pod, "containers": [container]}}
+    return {**job, "spec": {**job["spec"], "template": template}}
+
+
+def _completions(request: JobRequest) -> Manifest:
+    if request.parts:
+        return {
+            "completionMode": "Indexed",
+            "completions": request.parts,
+            "parallelism": request.parts,
+            "backoffLimitPerIndex": request.backoff_limit,
+            "maxFailedIndexes": 0,
+        }
+    if request.shape.nodes > 1:
+        nodes = request.shape.nodes
+        limit = {"backoffLimit": request.backoff_limit * nodes}
+        return {"completionMode": "Indexed", "completions": nodes, "parallelism": nodes, **limit}
+    return {"completions": 1, "parallelism": 1, "backoffLimit": request.backoff_limit}
+
+
+def _failure_rules(request: JobRequest) -> list[Manifest]:
+    codes = {"containerName": CONTAINER, "operator": "In", "values": list(DO_NOT_RETRY)}
+    return [
+        {"action": "FailJob", "onExitCodes": codes},
+        # eviction, preemption, a node that goes: no failure of the command
+        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+    ]
+
+
+def _pod(request: JobRequest) -> Manifest:
+    shape = request.shape
+    selector, tolerations = _placement(shape)
+    return {
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": request.grace_seconds,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        **({"serviceAccountName": request.service_account} if request.service_account else {}),
+        **({"subdomain": request.name} if shape.nodes > 1 else {}),
+        **({"nodeSelector": selector} if selector else {}),
+        **({"tolerations": tolerations} if tolerations else {}),
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": _USER,
+            "runAsGroup": _USER,
+            "fsGroup": _USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(request)],
+        "volumes": [
+            {"name": "scratch", "emptyDir": {"sizeLimit": shape.disk}},
+            {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": shape.shm}},
+        ],
+    }
+
+
+def _container(request: JobRequest) -> Manifest:
+    shape = request.shape
+    scratch = {"TMPDIR": SCRATCH, "HOME": SCRATCH}
+    offline = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"}
+    env: list[Manifest] = [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]
+    env += [{"name": k, "value": v} for k, v in {**scratch, **offline, **request.env}.items()]
+    for name, (secret, key) in sorted(request.secrets.items()):
+        env.append({"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}})
+    gpus = {"nvidia.com/gpu": str(shape.gpus)} if shape.gpus else {}
+    requests = {"cpu": shape.cpu, "memory": shape.memory, "ephemeral-storage": shape.disk}
+    return {
+        "name": CONTAINER,
+        "image": request.image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": list(request.command),
+        "env": env,
+        "resources": {
+            "requests": {**requests, **gpus},
+            "limits": {"memory": shape.memory, "ephemeral-storage": shape.disk, **gpus},
+        },
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        },
+        "volumeMounts": [{"name": "scratch", "mountPath": SCRATCH}, {"name": "shm", "mountPath": "/dev/shm"}],
+    }
+
+
+def _placement(shape: Shape) -> tuple[dict[str, str], list[Manifest]]:
+    selector: dict[str, str] = {}
+    tolerations: list[Manifest] = []
+    if shape.gpus:
+        selector["cloud.google.com/gke-accelerator"] = shape.accelerator
+        tolerations.append({"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"})
+    if shape.spot:
+        spot = "cloud.google.com/gke-spot"
+        selector[spot] = "true"
+        tolerations.append({"key": spot, "operator": "Equal", "value": "true", "effect": "NoSchedule"})
+    return selector, tolerations

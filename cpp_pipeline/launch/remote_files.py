@@ -1,0 +1,255 @@
+"""Files between a pod's scratch disk and the storage root, by fsspec.
+
+    <job>/attempts/00001.json   who made an attempt; created once, so that no two attempts share a number
+    <job>/00001/files/...       what the attempt has written so far, its training state included
+    <job>/00001/mirror.json     which of these files belong together
+    <job>/result.json           the attempt whose files are the result; created once
+
+Belongs here: what must hold when a pod is killed at any moment. Does not belong here: running the command
+(`remote_entry`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from upath import UPath
+
+COMMIT = "result.json"
+MIRROR = "mirror.json"
+_TRIES = 5
+_PRECONDITION_FAILED = 412
+
+
+class JobUnfinished(RuntimeError):
+    """A job folder holds no committed result."""
+
+
+def create_only(place: UPath, content: bytes) -> bool:
+    """Create a small file that must not exist yet; False when another writer was first.
+
+    A file with the same bytes counts as ours: an upload that was sent again finds what it has written.
+    """
+    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if _is_local(place):
+            _link(place, content)
+        else:
+            place.fs.pipe_file(place.path, content, mode="create")
+    except Exception as error:
+        refused = isinstance(error, FileExistsError) or getattr(error, "code", None) == _PRECONDITION_FAILED
+        if not refused:
+            raise
+        return place.read_bytes() == content
+    return True
+
+
+def replace(place: UPath, content: bytes) -> None:
+    """Write a small file; readers see the old one or the new one."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if _is_local(place):
+        partial = _partial(place)
+        partial.write_bytes(content)
+        os.replace(partial, place.path)
+    else:
+        place.write_bytes(content)
+
+
+def fetch(place: UPath, target: Path) -> Path:
+    """Copy a file, or a folder with all that is in it, to this machine.
+
+    Raises
+    ------
+    FileNotFoundError
+        Nothing lies there.
+    """
+    if place.is_file():
+        _download(place, target / place.name)
+        return target / place.name
+    base = place.path.rstrip("/")
+    found = place.fs.find(base)
+    if not found:
+        raise FileNotFoundError(f"{place}: neither a file nor a folder with files")
+    for path in found:
+        _download(place / path[len(base) + 1 :], target / path[len(base) + 1 :])
+    return target
+
+
+def put(source: Path, place: UPath) -> int:
+    """Copy one file to storage as it is now; returns its bytes. Nothing half is ever seen there."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with source.open("rb") as reader:
+        if not _is_local(place):
+            with place.open("wb") as writer:
+                shutil.copyfileobj(reader, writer)
+            return reader.tell()
+        partial = _partial(place)
+        with partial.open("wb") as writer:
+            shutil.copyfileobj(reader, writer)
+        os.replace(partial, place.path)
+        return reader.tell()
+
+
+class Mirror:
+    """Keeps a growing folder in storage, so that another machine can go on with it."""
+
+    def __init__(self, folder: Path, place: UPath) -> None:
+        self.folder = folder
+        self.place = place
+        self._sent: dict[str, tuple[int, int, int]] = {}
+
+    def push(self, final: bool = False) -> dict[str, int]:
+        """Send what changed and write down what belongs together: relative path -> bytes.
+
+        The folder's own `result.json` is sent with the final copy alone, when nothing changes any more: so an
+        earlier copy never holds it without all the files that it speaks of.
+        """
+        for _ in range(_TRIES):
+            try:
+                return self._push(final)
+            except _VanishedError:
+                continue  # an older training state was removed meanwhile
+        raise RuntimeError(f"{self.folder} changes faster than it can be copied to {self.place}")
+
+    def _push(self, final: bool) -> dict[str, int]:
+        # What lies deeper (training states) is listed first: the logs at the top, which grow, then reach at
+        # least as far as every state that is sent.
+        listed = [*_files(self.folder, nested=True), *_files(self.folder, nested=False)]
+        sent: dict[str, tuple[int, int, int]] = {}
+        for name in (n for n in listed if final or n != COMMIT):
+            source = self.folder / name
+            try:
+                found = source.stat()
+                before = self._sent.get(name)
+                if before is None or before[:2] != (found.st_size, found.st_mtime_ns):
+                    before = (found.st_size, found.st_mtime_ns, put(source, self.place / "files" / name))
+            except FileNotFoundError as error:
+                if source.exists():
+                    raise
+                raise _VanishedError(name) from error
+            sent[name] = before
+        sizes = {name: size for name, (_, _, size) in sent.items()}
+        replace(self.place / MIRROR, json.dumps({"files": sizes}, sort_keys=True).encode())
+        for name in self._sent.keys() - sent.keys():
+            (self.place / "files" / name).unlink(missing_ok=True)
+        self._sent = sent
+        return sizes
+
+
+def claim(job: UPath, who: Mapping[str, str]) -> int:
+    """The number of a new attempt, which no other attempt has."""
+    number = 1 + max([0, *_attempts(job)])
+    while not create_only(job / "attempts" / f"{number:05d}.json", json.dumps(dict(who)).encode()):
+        number += 1
+    return number
+
+
+def restore(job: UPath, number: int, folder: Path) -> int | None:
+    """Fill a folder with what the newest earlier attempt has left; returns that attempt."""
+    for earlier in sorted((n for n in _attempts(job) if n < number), reverse=True):
+        place = job / f"{earlier:05d}"
+        try:
+            sizes = json.loads((place / MIRROR).read_bytes())["files"]
+            for name, size in sizes.items():
+                _download(place / "files" / name, folder / name, size)
+        except FileNotFoundError:  # it ended before it had sent anything, or was cleared away
+            shutil.rmtree(folder)
+            folder.mkdir()
+            continue
+        return earlier
+    return None
+
+
+def clear_earlier(job: UPath, number: int) -> None:
+    """Remove the files of earlier attempts; their claims stay, so that numbers never come again."""
+    for earlier in _attempts(job):
+        place = job / f"{earlier:05d}"
+        if earlier < number and place.exists():
+            place.fs.rm(place.path, recursive=True)
+
+
+def commit(job: UPath, number: int, sizes: Mapping[str, int], facts: Mapping[str, Any]) -> bool:
+    """Make an attempt's files the result; False when another attempt's are."""
+    record = {"attempt": number, "files": dict(sizes), **facts}
+    return create_only(job / COMMIT, json.dumps(record, sort_keys=True).encode())
+
+
+def committed(job: UPath) -> dict[str, Any] | None:
+    """The record of the result, or None."""
+    place = job / COMMIT
+    return dict(json.loads(place.read_bytes())) if place.exists() else None
+
+
+def collect(job: UPath, folder: Path) -> dict[str, Any]:
+    """Copy a committed result to this machine, its `result.json` last.
+
+    Raises
+    ------
+    JobUnfinished
+        There is none.
+    """
+    record = committed(job)
+    if record is None:
+        raise JobUnfinished(f"{job} holds no {COMMIT}")
+    for name, size in sorted(record["files"].items(), key=lambda item: item[0] == COMMIT):
+        _download(job / f"{record['attempt']:05d}" / "files" / name, folder / name, size)
+    return record
+
+
+class _VanishedError(Exception):
+    pass
+
+
+def _files(folder: Path, nested: bool) -> Iterator[str]:
+    """Relative paths of finished files, oldest first; what is being written is left out."""
+    found = []
+    for path in folder.rglob("*"):
+        parts = path.relative_to(folder).parts
+        partial = any(p.startswith(".") or p.endswith((".part", ".tmp")) or ".part-" in p for p in parts)
+        if not partial and path.is_file() and (len(parts) > 1) == nested:
+            found.append((path.stat().st_mtime_ns, "/".join(parts)))
+    yield from (name for _, name in sorted(found))
+
+
+def _attempts(job: UPath) -> list[int]:
+    folder = job / "attempts"
+    return [int(p.name.removesuffix(".json")) for p in folder.iterdir()] if folder.exists() else []
+
+
+def _download(place: UPath, target: Path, size: int | None = None) -> None:
+    """Copy a file here, of one that grows only the first `size` bytes."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.tmp")
+    with place.open("rb") as reader, partial.open("wb") as writer:
+        shutil.copyfileobj(reader, writer)
+    if size is not None:
+        if partial.stat().st_size < size:
+            raise FileNotFoundError(f"{place} has {partial.stat().st_size} bytes, not {size}")
+        os.truncate(partial, size)
+    os.replace(partial, target)
+
+
+def _is_local(place: UPath) -> bool:
+    return place.protocol in ("", "file", "local")
+
+
+def _partial(place: UPath) -> Path:
+    return Path(str(place.parent.path), f".{place.name}.{uuid.uuid4().hex}.tmp")
+
+
+def _link(place: UPath, content: bytes) -> None:
+    partial = _partial(place)
+    try:
+        with partial.open("wb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+        os.link(partial, place.path)  # unlike a rename, fails when the target exists
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,191 @@
+"""The kubelet: containers as processes of this machine, with their logs and their ends.
+
+Only what the tests themselves put into a pod is ever run. A container's process ignores SIGTERM until it installs
+a handler, as process 1 of a real container does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cpp_pipeline_tests.cluster.objects import Object, Objects, condition, now
+
+AS_PROCESS_ONE = ["/bin/sh", "-c", 'trap "" TERM; exec "$0" "$@"']
+UNPULLABLE = "registry.invalid/"
+
+
+@dataclass
+class Log:
+    """Output of one attempt of a container."""
+
+    lines: list[tuple[str, bytes]] = field(default_factory=list)
+    """(time stamp, line without its newline)"""
+    ended: bool = False
+
+
+class Kubelet:
+    """Runs the pods that the scheduler has bound."""
+
+    def __init__(self, objects: Objects, folder: Path) -> None:
+        self.objects = objects
+        self.folder = folder
+        self.logs: dict[str, list[Log]] = {}
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._known: set[str] = set()
+        self._stopped = False
+
+    def sync(self) -> None:
+        """Start what is bound and not yet started. The caller holds the lock."""
+        for pod in self.objects.find("pods", None, lambda p: "nodeName" in p["spec"]):
+            uid = pod["metadata"]["uid"]
+            if uid not in self._known and pod["status"]["phase"] == "Pending":
+                self._known.add(uid)
+                threading.Thread(target=self._life, args=(pod,), daemon=True).start()
+
+    def stop(self) -> None:
+        """End all processes."""
+        self._stopped = True
+        for uid in list(self._processes):
+            self.kill(uid)
+
+    def kill(self, uid: str) -> None:
+        """End a pod's processes at once, as the kernel does when memory is short."""
+        process = self._processes.get(uid)
+        if process is not None and process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+
+    def _life(self, pod: Object) -> None:
+        spec = pod["spec"]["containers"][0]
+        if spec["image"].startswith(UNPULLABLE):
+            self._waiting(pod, "ErrImagePull", f'failed to pull and unpack image "{spec["image"]}": not found')
+            return
+        restarts = 0
+        while True:
+            code = self._attempt(pod, spec, restarts)
+            again = {"Always": True, "OnFailure": code != 0, "Never": False}[pod["spec"]["restartPolicy"]]
+            if not again or self._stopped or "deletionTimestamp" in pod["metadata"]:
+                break
+            restarts += 1
+        with self.objects.changed:
+            pod["status"]["phase"] = "Failed" if code else "Succeeded"
+            condition(pod, "Ready", "False", "PodCompleted" if not code else "PodFailed")
+            self.objects.touch("pods", pod)
+            if "deletionTimestamp" in pod["metadata"] and not pod["metadata"].get("finalizers"):
+                self.objects.release("pods", pod)
+
+    def _waiting(self, pod: Object, reason: str, message: str) -> None:
+        with self.objects.changed:
+            state = {"waiting": {"reason": reason, "message": message}}
+            pod["status"]["containerStatuses"] = [_container(pod, state, 0, False)]
+            self.objects.touch("pods", pod)
+            self.objects.event("Warning", pod, "Failed", f"Failed to pull image: {message}")
+
+    def _attempt(self, pod: Object, spec: Object, restarts: int) -> int:
+        uid = pod["metadata"]["uid"]
+        log = Log()
+        with self.objects.changed:
+            if "deletionTimestamp" in pod["metadata"]:
+                return 137
+            self.logs.setdefault(uid, []).append(log)
+        started = now()
+        try:
+            process = self._start(pod, spec)
+        except FileNotFoundError as error:
+            reason, code = "StartError", 128
+            log.lines.append((stamp(), f"exec: {error}".encode()))
+        else:
+            self._processes[uid] = process
+            with self.objects.changed:
+                pod["status"] |= {"phase": "Running", "startTime": started, "podIP": "127.0.0.1"}
+                running = {"running": {"startedAt": started}}
+                pod["status"]["containerStatuses"] = [_container(pod, running, restarts, True)]
+                condition(pod, "Ready", "True")
+                self.objects.touch("pods", pod)
+            reader = threading.Thread(target=self._read, args=(process, log), daemon=True)
+            reader.start()
+            self._wait(pod, process)
+            reader.join(5)
+            code = process.returncode if process.returncode >= 0 else 128 - process.returncode
+            reason = "Completed" if code == 0 else "Error"
+        with self.objects.changed:
+            log.ended = True
+            ended = {"exitCode": code, "reason": reason, "startedAt": started, "finishedAt": now()}
+            pod["status"]["containerStatuses"] = [_container(pod, {"terminated": ended}, restarts, False)]
+            self.objects.changed.notify_all()
+        return code
+
+    def _wait(self, pod: Object, process: subprocess.Popen[bytes]) -> None:
+        kill_at = 0.0
+        while process.poll() is None:
+            if not kill_at and "deletionTimestamp" in pod["metadata"]:
+                os.kill(process.pid, signal.SIGTERM)
+                kill_at = time.monotonic() + pod["metadata"]["deletionGracePeriodSeconds"]
+            if kill_at and time.monotonic() >= kill_at:
+                os.killpg(process.pid, signal.SIGKILL)
+            time.sleep(0.02)
+        with contextlib.suppress(ProcessLookupError):  # a container's other processes end with its first one
+            os.killpg(process.pid, signal.SIGKILL)
+
+    def _read(self, process: subprocess.Popen[bytes], log: Log) -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            with self.objects.changed:
+                log.lines.append((stamp(), line.rstrip(b"\n")))
+                self.objects.changed.notify_all()
+
+    def _start(self, pod: Object, spec: Object) -> subprocess.Popen[bytes]:
+        home = self.folder / pod["metadata"]["uid"]
+        home.mkdir(parents=True, exist_ok=True)
+        mounts = {m["mountPath"]: home / m["name"] for m in spec.get("volumeMounts", [])}
+        for folder in mounts.values():
+            folder.mkdir(exist_ok=True)
+        env = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(home)}
+        for entry in spec.get("env", []):
+            env[entry["name"]] = _value(pod, entry)
+        for name, value in env.items():
+            env[name] = str(mounts.get(value, value))
+        given = [*spec.get("command", []), *spec.get("args", [])]
+        command = [re.sub(r"\$\((\w+)\)", lambda m: env.get(m[1], m[0]), part) for part in given]
+        if shutil.which(command[0], path=env["PATH"]) is None:
+            raise FileNotFoundError(f'"{command[0]}": executable file not found in $PATH')
+        return subprocess.Popen(
+            [*AS_PROCESS_ONE, *command],
+            env=env,
+            cwd=spec.get("workingDir", home),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+
+def _value(pod: Object, entry: Object) -> str:
+    path = entry.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath")
+    if path is None:
+        return str(entry.get("value", ""))
+    if path.startswith("metadata.annotations['"):
+        return str(pod["metadata"].get("annotations", {}).get(path.split("'")[1], ""))
+    part, name = path.split(".")
+    return str(pod[part].get(name, ""))
+
+
+def _container(pod: Object, state: Object, restarts: int, ready: bool) -> Object:
+    spec = pod["spec"]["containers"][0]
+    found = {"name": spec["name"], "image": spec["image"], "imageID": spec["image"], "ready": ready}
+    return {**found, "started": ready, "restartCount": restarts, "state": state}
+
+
+def stamp(seconds: float = 0.0) -> str:
+    """The time stamp of a log line, so many seconds from now."""
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")

@@ -1,0 +1,225 @@
+"""Real training in pods that are evicted and killed.
+
+It ends well, with one writer at a time and the losses of an undisturbed run.
+"""
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from kubernetes import watch
+from urllib3.exceptions import HTTPError
+
+from cpp_pipeline.launch.k8s.launcher import KubernetesLauncher
+from cpp_pipeline.launch.local import Launcher
+from cpp_pipeline.storage.assets import StoreResource, folder_asset
+from cpp_pipeline.storage.store import Store
+from cpp_pipeline_tests.cluster.fixtures import Cluster
+from cpp_pipeline_tests.cluster.waiting import evict, pods, wait_for
+from cpp_pipeline_tests.models.material import make_shards, make_tokenizer
+
+STEPS = 120
+NO_HANG_SECONDS = 240.0
+
+
+@folder_asset(
+    "base_checkpoint",
+    kind="checkpoints",
+    group="models",
+    kinds={"pytorch"},
+    deps=["pretraining_corpus", "tokenizer"],
+    code=["training/curves.py"],
+    description="Smoke training.",
+    resources=frozenset({"launcher"}),
+)
+def base_checkpoint(context: dg.AssetExecutionContext, work: Path) -> Mapping[str, Any]:
+    """Train as the real asset does, and save after every step."""
+    launcher, store = context.resources.launcher, context.resources.storage.store
+    arguments = {
+        "shards": launcher.folder(store, "shards", "pretraining_corpus"),
+        "tokenizer": launcher.folder(store, "checkpoints", "tokenizer"),
+        "preset": "smoke",
+        "steps": STEPS,
+        "threads": 1,
+        "checkpoint_seconds": 0.5,
+    }
+    launcher.run(context, "cpp_pipeline.training.base", arguments, work)
+    return {}
+
+
+def fill(root: str) -> Store:
+    """A root with a tokenizer and shards."""
+    store = Store(root)
+    provenance = dict.fromkeys(("code_version", "config_digest", "inputs_digest", "data_version"), "0")
+    for kind, name, make in (
+        ("checkpoints", "tokenizer", make_tokenizer),
+        ("shards", "pretraining_corpus", lambda f: make_shards(f, Path(root) / "checkpoints" / "tokenizer")),
+    ):
+        folder = Path(str(store.folder(kind, name)))
+        make(folder)
+        facts = {"data_sha256": "0", "provenance": {"asset": name, "partition": None, **provenance}}
+        (folder / "result.json").write_text(json.dumps(facts))
+    return store
+
+
+def materialize(root: str, launcher: object) -> dg.ExecuteInProcessResult:
+    resources = {"launcher": launcher, "storage": StoreResource(root=root)}
+    return dg.materialize([base_checkpoint], resources=resources, raise_on_error=False)
+
+
+def outcome(root: str) -> tuple[bytes, dict[str, Any]]:
+    """Loss curve and result of the published checkpoint."""
+    folder = Path(root) / "checkpoints" / "base_checkpoint"
+    result = json.loads((folder / "result.json").read_text())
+    return (folder / "metrics.jsonl").read_bytes(), result
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, dict[str, Any]]:
+    """What training without any disturbance gives, as a process of this machine."""
+    root = str(tmp_path_factory.mktemp("undisturbed"))
+    fill(root)
+    assert materialize(root, Launcher()).success
+    return outcome(root)
+
+
+@contextmanager
+def writers(cluster: Cluster) -> Iterator[list[set[str]]]:
+    """The sets of pods that ran at the same time, as the cluster's own events tell."""
+    running: set[str] = set()
+    seen: list[set[str]] = []
+    stream = watch.Watch()
+
+    def follow() -> None:
+        with contextlib.suppress(HTTPError):  # the cluster goes before the watch ends
+            for event in stream.stream(cluster.core.list_namespaced_pod, cluster.namespace, timeout_seconds=600):
+                pod = event["object"]
+                ended = pod.status.phase != "Running" or event["type"] == "DELETED"
+                (running.discard if ended else running.add)(pod.metadata.name)
+                seen.append(set(running))
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        stream.stop()
+
+
+class Moment:
+    """Points of a run at which it can be disturbed."""
+
+    def __init__(self, cluster: Cluster, root: str) -> None:
+        self.cluster, self.root = cluster, Path(root)
+        self.used: set[str] = set()
+
+    def _mirrors(self) -> list[tuple[int, list[str]]]:
+        found = sorted(self.root.glob("jobs/base_checkpoint-*/0*/mirror.json"))
+        return [(int(p.parent.name), list(json.loads(p.read_text())["files"])) for p in found]
+
+    def pod(self) -> str:
+        """A pod that runs and was not disturbed yet."""
+
+        def look() -> str:
+            jobs = self.cluster.batch.list_namespaced_job(self.cluster.namespace).items
+            listed = [p for j in jobs for p in pods(self.cluster, j.metadata.name)]
+            living = [p.metadata.name for p in listed if p.status.phase == "Running"]
+            return next((name for name in living if name not in self.used), "")
+
+        name = wait_for(look)
+        self.used.add(name)
+        return name
+
+    def starting(self) -> str:
+        """A pod that has just begun: it fetches, or imports."""
+        return self.pod()
+
+    def training(self) -> str:
+        """A pod whose training state is in storage."""
+        before = max([0, *(number for number, _ in self._mirrors())])
+        name = self.pod()
+
+        def trains() -> bool:
+            newest = [files for number, files in self._mirrors() if number > before]
+            return bool(newest and any("state/" in f for f in newest[-1]))
+
+        wait_for(trains)
+        return name
+
+    def committing(self) -> str:
+        """A pod that has finished training and is about to say so."""
+        name = self.pod()
+        wait_for(lambda: any("model.safetensors" in files for _, files in self._mirrors()))
+        return name
+
+
+def disturb(cluster: Cluster, kubeconfig: str, root: str, plan: list[tuple[str, str]]) -> dg.ExecuteInProcessResult:
+    """Train in the cluster; at each moment of the plan evict the pod or kill it."""
+    fill(root)
+    launcher = KubernetesLauncher(
+        root=root,
+        namespace=cluster.namespace,
+        image=cluster.image,
+        shape="cpu+cpu=500m+memory=1Gi+disk=1Gi",
+        config=kubeconfig,
+        tick_seconds=1.0,
+        sync_seconds=0.3,
+        grace_seconds=15,
+    )
+    results: list[dg.ExecuteInProcessResult] = []
+    thread = threading.Thread(target=lambda: results.append(materialize(root, launcher)))
+    thread.start()
+    moments = Moment(cluster, root)
+    for moment, what in plan:
+        choose: Callable[[], str] = getattr(moments, moment)
+        name = choose()
+        if what == "evict":
+            evict(cluster, name)
+        else:
+            found = cluster.core.read_namespaced_pod(name, cluster.namespace)
+            cluster.only_simulated().kubelet.kill(found.metadata.uid)
+    started = time.monotonic()
+    thread.join(NO_HANG_SECONDS)
+    assert not thread.is_alive(), f"still running {time.monotonic() - started:.0f} s after the last disturbance"
+    return results[0]
+
+
+PLANS = {
+    "training": [("training", "evict")],
+    "starting": [("starting", "evict")],
+    "committing": [("committing", "evict")],
+    "killed-committing": [("committing", "kill")],
+    "again-and-again": [("training", "evict"), ("starting", "evict"), ("training", "evict")],
+    "killed": [("training", "kill")],
+    "killed-then-evicted": [("training", "kill"), ("training", "evict")],
+}
+
+
+@pytest.mark.parametrize(
+    "plan", [pytest.param(name, marks=[] if name == "training" else pytest.mark.slow) for name in PLANS]
+)
+def test_training_survives(
+    plan: str,
+    cluster: Cluster,
+    kubeconfig: str,
+    shared_root: str,
+    undisturbed: tuple[bytes, dict[str, Any]],
+) -> None:
+    with writers(cluster) as seen:
+        result = disturb(cluster, kubeconfig, shared_root, PLANS[plan])
+    assert result.success, [e.event_specific_data for e in result.get_step_failure_events()]
+    curve, facts = outcome(shared_root)
+    assert curve == undisturbed[0]
+    assert facts["weights_sha256"] == undisturbed[1]["weights_sha256"]
+    materialization = result.asset_materializations_for_node("base_checkpoint")[0]
+    assert materialization.metadata["steps"].value == STEPS
+    assert max(len(s) for s in seen) == 1
+    if "committing" not in plan:  # there the grace period may suffice
+        assert len(set().union(*seen)) > len(PLANS[plan])
