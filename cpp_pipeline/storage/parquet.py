@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 GROUP_ROWS = 50_000
-GROUP_BYTES = 8_000_000
+GROUP_BYTES = 4_000_000
 """A row group ends at this many rows or bytes; readers hold several at once."""
 _PAGE = {"data_page_size": 64 * 1024, "write_batch_size": 64}
 """Small pages: who needs few rows of a wide column decompresses little else (half of the time, 8 % more bytes)."""
