@@ -10,7 +10,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "cpp_pipeline"
-HEAVY = ("torch", "transformers", "kubernetes", "google", "matplotlib")
+HEAVY = ("torch", "transformers", "kubernetes", "google", "matplotlib", "numba", "ibis", "duckdb", "detect_secrets")
 
 
 def test_loading_the_definitions_imports_nothing_heavy() -> None:

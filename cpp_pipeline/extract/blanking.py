@@ -2,7 +2,8 @@
 
 Belongs here: the scan that overwrites them. Does not belong here: which macros (`macros.py`).
 
-The scan knows comments, literals and directives, and leaves them alone. Offsets and lines stay.
+The scan knows comments, literals and directives, and leaves them alone. Offsets and lines stay. A module of
+kernels: import it inside functions only (`compiled.py`).
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-import numba
 import numpy as np
+
+from cpp_pipeline.extract.compiled import compiled, inlined
 
 _MAX_ARGUMENTS = 4_096
 _MIN_CAPITALS = 3
@@ -77,14 +79,14 @@ def _hash(word: bytes) -> int:
     return value
 
 
-@numba.njit(cache=True, inline="always")
-def _sketch(source, start, end):  # type: ignore[no-untyped-def]
+@inlined
+def _sketch(source: Any, start: Any, end: Any) -> Any:
     """A number of few bits that most words do not share with a name of the table; costs less than a hash."""
     return (source[start] ^ (source[end - 1] << 3) ^ ((end - start) << 7)) & _SKETCH_MASK
 
 
-@numba.njit(cache=True)
-def _find(source, start, end, table):  # type: ignore[no-untyped-def]
+@compiled
+def _find(source: Any, start: Any, end: Any, table: Any) -> Any:
     """Form of the word `source[start:end]`; 0 when it is not in the table."""
     _role, _sketches, form, first, last, names = table
     value = np.uint64(_FNV_START)
@@ -103,8 +105,8 @@ def _find(source, start, end, table):  # type: ignore[no-untyped-def]
     return 0
 
 
-@numba.njit(cache=True)
-def _after_comment(source, at):  # type: ignore[no-untyped-def]
+@compiled
+def _after_comment(source: Any, at: Any) -> Any:
     """First byte behind the comment that begins at `at` (before its line end); `at` when none does."""
     size = len(source)
     if at + 1 >= size or source[at] != _SLASH:
@@ -120,8 +122,8 @@ def _after_comment(source, at):  # type: ignore[no-untyped-def]
     return min(at, size)
 
 
-@numba.njit(cache=True)
-def _after_quote(source, at):  # type: ignore[no-untyped-def]
+@compiled
+def _after_quote(source: Any, at: Any) -> Any:
     """First byte behind the literal that begins at `at`; a quote that its line does not close is a byte like others."""
     size, quote, start = len(source), source[at], at
     at += 1
@@ -132,8 +134,8 @@ def _after_quote(source, at):  # type: ignore[no-untyped-def]
     return start + 1
 
 
-@numba.njit(cache=True)
-def _after_raw(source, at):  # type: ignore[no-untyped-def]
+@compiled
+def _after_raw(source: Any, at: Any) -> Any:
     """First byte behind `"delimiter(...)delimiter"` that begins at `at`."""
     size, opening = len(source), at + 1
     while opening < size and opening - at < 18 and source[opening] != _OPEN:
@@ -150,11 +152,11 @@ def _after_raw(source, at):  # type: ignore[no-untyped-def]
             if same == length:
                 return end + length + 2
         end += 1
-    return at + 1
+    return size  # not closed: looked for once, not at every further opening
 
 
-@numba.njit(cache=True)
-def _after_spaces(source, role, at):  # type: ignore[no-untyped-def]
+@compiled
+def _after_spaces(source: Any, role: Any, at: Any) -> Any:
     """First byte that is neither space nor comment."""
     while at < len(source):
         behind = _after_comment(source, at)
@@ -164,8 +166,8 @@ def _after_spaces(source, role, at):  # type: ignore[no-untyped-def]
     return at
 
 
-@numba.njit(cache=True)
-def _after_arguments(source, role, at):  # type: ignore[no-untyped-def]
+@compiled
+def _after_arguments(source: Any, role: Any, at: Any) -> Any:
     """First byte behind the `(...)` that begins after spaces at `at`; -1 when there is none."""
     at = _after_spaces(source, role, at)
     if at >= len(source) or source[at] != _OPEN:
@@ -183,8 +185,8 @@ def _after_arguments(source, role, at):  # type: ignore[no-untyped-def]
     return -1
 
 
-@numba.njit(cache=True)
-def _is_statement(source, role, at, may_be_closed):  # type: ignore[no-untyped-def]
+@compiled
+def _is_statement(source: Any, role: Any, at: Any, may_be_closed: Any) -> Any:
     """Whether a call that ends at `at` is a statement: its line ends there and no body or operator follows."""
     while at < len(source) and (source[at] == _BLANK or source[at] == _TAB):
         at += 1
@@ -198,8 +200,8 @@ def _is_statement(source, role, at, may_be_closed):  # type: ignore[no-untyped-d
     return role[source[at]] & (_IN_WORD | _STARTS_STATEMENT) != 0
 
 
-@numba.njit(cache=True)
-def _is_template(source, role, at):  # type: ignore[no-untyped-def]
+@compiled
+def _is_template(source: Any, role: Any, at: Any) -> Any:
     """Whether `template` comes next: the grammar does not know `extern template`."""
     at = _after_spaces(source, role, at)
     if at + len(_TEMPLATE) > len(source):
@@ -210,16 +212,16 @@ def _is_template(source, role, at):  # type: ignore[no-untyped-def]
     return same == len(_TEMPLATE)
 
 
-@numba.njit(cache=True)
-def _is_capitals(source, role, start, end):  # type: ignore[no-untyped-def]
+@compiled
+def _is_capitals(source: Any, role: Any, start: Any, end: Any) -> Any:
     for at in range(start, end):
         if not role[source[at]] & _CAPITAL:
             return False
     return end - start >= _MIN_CAPITALS
 
 
-@numba.njit(cache=True)
-def _end_of_macro(source, start, at, may_begin, table):  # type: ignore[no-untyped-def]
+@compiled
+def _end_of_macro(source: Any, start: Any, at: Any, may_begin: Any, table: Any) -> Any:
     """(end of what vanishes with the word `source[start:at]`, -1 when nothing does; its form)."""
     role = table[0]
     how = _find(source, start, at, table)
@@ -235,8 +237,8 @@ def _end_of_macro(source, start, at, may_begin, table):  # type: ignore[no-untyp
     return end, how
 
 
-@numba.njit(cache=True)
-def _overwrite(source, table, out):  # type: ignore[no-untyped-def]
+@compiled
+def _overwrite(source: Any, table: Any, out: Any) -> Any:
     """Copy `source` to `out` with macros overwritten, when there are any; how many there are."""
     role, sketches = table[0], table[1]
     size, at, count, first_on_line, previous = len(source), 0, 0, True, _SEMICOLON

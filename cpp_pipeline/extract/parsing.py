@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from functools import lru_cache
 
-import numba
 import numpy as np
 import tree_sitter_cpp
 from tree_sitter import Language, Parser, Tree
@@ -19,7 +18,6 @@ MAX_LINE_BYTES = 20_000
 MAX_MEAN_LINE_BYTES = 500
 MAX_NESTING = 1_000
 PARSE_SECONDS = 5.0
-_LESS, _GREATER, _OPEN_BRACE, _CLOSE_BRACE, _OPEN, _CLOSE, _SEMICOLON, _SLASH, _STAR, _MARK, _MINUS = b"<>{}();/*!-"
 
 
 @lru_cache(maxsize=1)
@@ -45,35 +43,10 @@ def parse_guarded(source: bytes, seconds: float = PARSE_SECONDS) -> Tree | None:
         return None
 
 
-@numba.njit(cache=True)
-def _nesting(source):  # type: ignore[no-untyped-def]
-    """The deepest level of braces, of parentheses, or of `<` between two of `;{}`, whichever is most."""
-    deepest = braces = parentheses = angles = 0
-    before = 0
-    for byte in source:
-        # Levels do not fall below 0, so that stray closings do not hide what opens after them.
-        if byte == _LESS:
-            # no level: `<<`, `///<` and the like; a first `<` of `<<` is taken back
-            angles += -1 if before == _LESS else before not in (_SLASH, _STAR, _MARK)
-            deepest = max(deepest, angles)
-        elif byte == _GREATER:
-            angles = max(angles - (before != _MINUS), 0)
-        elif byte == _OPEN_BRACE:
-            braces += 1
-            deepest = max(deepest, braces)
-            angles = 0
-        elif byte == _CLOSE_BRACE:
-            braces = max(braces - 1, 0)
-            angles = 0
-        elif byte == _OPEN:
-            parentheses += 1
-            deepest = max(deepest, parentheses)
-        elif byte == _CLOSE:
-            parentheses = max(parentheses - 1, 0)
-        elif byte == _SEMICOLON:
-            angles = 0
-        before = byte
-    return deepest
+def _nesting(source: bytes) -> int:
+    from cpp_pipeline.extract.nesting_kernel import nesting  # compiled code is loaded with it
+
+    return int(nesting(np.frombuffer(source, np.uint8)))
 
 
 def _long_line(source: bytes) -> int:
@@ -108,7 +81,7 @@ def refusal(source: bytes) -> str | None:
         mean = size / (source.count(b"\n") + 1)
         if mean > MAX_MEAN_LINE_BYTES:
             return f"lines of {mean:.0f} bytes on average, limit {MAX_MEAN_LINE_BYTES}"
-    depth = _nesting(np.frombuffer(source, np.uint8)) if size > MAX_NESTING else 0
+    depth = _nesting(source) if size > MAX_NESTING else 0
     if depth > MAX_NESTING:
         return f"nested {depth} deep, limit {MAX_NESTING}"
     return None

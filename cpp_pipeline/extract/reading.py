@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from tree_sitter import Node
 
-from cpp_pipeline.extract.blanking import blank
 from cpp_pipeline.extract.declarators import declared_function, lambda_of, name_parts, parameters_of, qualifiers_of
 from cpp_pipeline.extract.facts import Bare, Declaration, Function, TypeHead
 from cpp_pipeline.extract.walk import Scope, Site
@@ -51,6 +50,8 @@ class Source:
 @lru_cache(maxsize=2)
 def source_of(text: str, macros: tuple[str, ...]) -> Source:
     """A file as bytes; the last two are kept, for the functions of one file are asked for one by one."""
+    from cpp_pipeline.extract.blanking import blank  # compiled code is loaded with it
+
     raw = text.encode("utf-8", "replace")
     includes = tuple(
         m[1].decode("utf-8", "replace")

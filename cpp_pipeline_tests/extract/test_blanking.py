@@ -84,3 +84,8 @@ def test_length_and_lines_never_change_and_only_macros_do(text: str) -> None:
 def test_names_vanish_as_whole_words(text: str) -> None:
     expected = re.sub(r"(?<![\wü])API(?![\wü])", "   ", text)
     assert blank(text.encode(), ("API",)).decode() == expected
+
+
+def test_raw_strings_that_are_never_closed_cost_one_look() -> None:
+    source = b'R"x(' * 500_000
+    assert blank(source, ("A",)) == source
