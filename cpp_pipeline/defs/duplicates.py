@@ -4,8 +4,7 @@ import dagster as dg
 import polars as pl
 
 from cpp_pipeline.curate import across, representatives, signatures
-from cpp_pipeline.curate.joins import open_engine
-from cpp_pipeline.defs.resources import SETTINGS
+from cpp_pipeline.defs.resources import join_engine
 from cpp_pipeline.storage.assets import table_asset
 from cpp_pipeline.storage.scratch import scratch_folder
 from cpp_pipeline.storage.store import Store
@@ -39,7 +38,7 @@ def near_duplicate_edges(
     store, name = context.resources.storage.store, "function_signatures"
     found = {dump: store.provenance(name, dump) for dump in store.partitions(name)}
     versions = {dump: p.data_version for dump, p in found.items() if p is not None}
-    with open_engine(SETTINGS.engine, SETTINGS.spark_remote) as engine:
+    with join_engine() as engine:
         before = _before(store)
         made = across.compare(function_signatures, docstring_pairs, versions, before, engine, scratch_folder())
     return made.edges, made.dumps

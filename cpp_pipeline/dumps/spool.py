@@ -6,6 +6,7 @@ here: where finished tables are kept (the storage layer).
 
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -51,6 +52,7 @@ class Spool:
             # Straight to Arrow: by way of a polars frame the texts would be copied three times.
             self._writer.write_table(pa.Table.from_pylist(self._rows, self._schema))
         self._rows, self._characters = [], 0
+        give_back()
 
     def __enter__(self) -> Spool:
         return self
@@ -63,3 +65,15 @@ class Spool:
                 self._flush()
         finally:
             self._writer.close()
+
+
+def give_back() -> None:
+    """Return freed memory to the system.
+
+    Arrow's pool and the C library keep what was freed for later. Over thousands of row groups of long texts that grew
+    to half a byte for each byte that had passed.
+    """
+    pa.default_memory_pool().release_unused()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it
+    if trim is not None:
+        trim(0)

@@ -18,7 +18,10 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-_READ_ROWS = 500
+from cpp_pipeline.dumps.spool import give_back
+
+_READ_ROWS = 2_000
+"""Fewer cost more memory: polars then holds more batches of one row group."""
 _GROUP_ROWS = 50_000
 _GROUP_BYTES = 24_000_000
 _SEPARATOR = "\x1f"
@@ -98,6 +101,7 @@ class FrameSpool:
         if self._frames:
             self._writer.write_table(_arrow(pl.concat(self._frames)).cast(self._writer.schema))
         self._frames, self._rows, self._bytes = [], 0, 0
+        give_back()
 
     def __enter__(self) -> FrameSpool:
         return self
