@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import cpp_pipeline
@@ -57,7 +57,17 @@ _JSON = st.recursive(
 )
 
 
+def _finds_nothing(said: bytes) -> bool:
+    """Whether it is the answer of an analysis without findings, which is no nonsense."""
+    try:
+        answer = json.loads(said)
+    except ValueError:
+        return False
+    return isinstance(answer, dict) and answer.get("findings") == []
+
+
 @settings(max_examples=60, deadline=None)
+@example(b'{"findings": []}')
 @given(st.one_of(st.binary(max_size=60), st.lists(_JSON).map(lambda v: "\n".join(map(json.dumps, v)).encode())))
 def test_no_nonsense_becomes_a_score(echo: tuple[SandboxClient, list[bytes]], said: bytes) -> None:
     client, says = echo
@@ -66,8 +76,9 @@ def test_no_nonsense_becomes_a_score(echo: tuple[SandboxClient, list[bytes]], sa
         lambda: client.verify(_job("a")),
         lambda: client.batch_verify([_job("a")])[0],
         lambda: client.cmake(CMakeJob("c", "", [])),
-        lambda: client.analyze("", "bugs"),
     ]
+    if not _finds_nothing(said):
+        calls.append(lambda: client.analyze("", "bugs"))
     for call in calls:
         with pytest.raises(SandboxUnavailable):
             call()
