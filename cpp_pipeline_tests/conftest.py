@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +18,14 @@ def _no_verdict_cache() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("CPP_PIPELINE_VERDICT_CACHE", "none")
         yield
+
+
+@pytest.fixture(autouse=True)
+def _sigterm_ends_processes() -> None:
+    """What an earlier test did to SIGTERM, processes that a test starts would inherit."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
