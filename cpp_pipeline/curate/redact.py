@@ -155,7 +155,8 @@ def _plugins() -> list[tuple[Any, _Rule]]:
     """Made once in a process: setting the library up anew for each line is what makes it slow."""
     from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
 
-    classes: dict[str, Any] = {found.__name__: found for found in get_mapping_from_secret_type_to_class().values()}
+    plugins: list[Any] = list(get_mapping_from_secret_type_to_class().values())
+    classes = {plugin.__name__: plugin for plugin in plugins}
     return [(classes[name](), rule) for name, rule in RULES.items()]
 
 
