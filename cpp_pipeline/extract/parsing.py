@@ -37,9 +37,9 @@ def parse_guarded(source: bytes, seconds: float = PARSE_SECONDS, ranges: Sequenc
     """
     p, deadline = parser(), time.perf_counter() + seconds
     p.included_ranges = list(ranges)
-    if (sum(r.end_byte - r.start_byte for r in ranges) or len(source)) <= _UNGUARDED_BYTES:
-        return p.parse(source)
     try:
+        if (sum(r.end_byte - r.start_byte for r in ranges) or len(source)) <= _UNGUARDED_BYTES:
+            return p.parse(source)
         return p.parse(
             lambda offset, _point: source[offset:],
             progress_callback=lambda _offset, _error: time.perf_counter() > deadline,
@@ -47,6 +47,8 @@ def parse_guarded(source: bytes, seconds: float = PARSE_SECONDS, ranges: Sequenc
     except ValueError:
         p.reset()
         return None
+    finally:
+        p.included_ranges = []
 
 
 def _nesting(source: bytes) -> int:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from cpp_pipeline.extract.functions import Function, all_functions, has_torn_body, read_functions
 from cpp_pipeline.extract.lexical_kernel import kinds
+from cpp_pipeline.extract.parsing import parser
 from cpp_pipeline.extract.skeleton import skeleton
 from cpp_pipeline_tests.extract.test_forms import DEFINITIONS, MEMBERS
 
@@ -153,3 +154,10 @@ def test_a_torn_body_is_told(code: str, is_torn: bool) -> None:
     facts = read_functions(code)
     (function,) = facts.functions
     assert (function.has_parse_error or has_torn_body(function, facts.blanked)) == is_torn
+
+
+def test_the_parser_reads_all_of_the_next_text() -> None:
+    read_functions(f"/// Does it.\nint f() {{ {LONG} }}")
+    text = b"int f() { return 1; }\n" * 9
+    assert parser().parse(text).root_node.end_byte == len(text)
+    assert parser().parse(text).root_node.named_child_count == 9
