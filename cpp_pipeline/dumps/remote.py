@@ -161,7 +161,7 @@ def open_remote(path: Path | str) -> Remote:
     try:
         system, root = fsspec.url_to_fs(str(path))
     except (ImportError, ValueError) as error:
-        remedy = "pip install 'cpp_pipeline[gcp]'" if str(path).startswith(("gs://", "gcs://")) else "see fsspec"
+        remedy = "pip install 'cpp_pipeline[gcs]'" if str(path).startswith(("gs://", "gcs://")) else "see fsspec"
         raise ValueError(f"{path} cannot be read: {error}; {remedy}") from error
     return Remote(system, root.rstrip("/"))
 

@@ -21,6 +21,8 @@ from cpp_pipeline.storage.place import ABSENT, Place
 _SMALL_BYTES = 8 << 20
 _CHUNK_BYTES = 8 << 20
 """What one large upload keeps in memory."""
+PATIENCE_SECONDS = 30.0
+"""How long a bucket that cannot be reached is asked for, before anything is read or written."""
 
 
 class BucketError(RuntimeError):
@@ -36,26 +38,26 @@ class GcsPlace(Place):
         self._bucket_name, self._name = parts.netloc, parts.path.strip("/")
 
     def read(self) -> bytes | None:
-        with _plainly(self.url) as errors:
+        with told_plainly(self.url) as errors:
             try:
                 return bytes(self._blob().download_as_bytes())
             except errors.NotFound:
                 return None
 
     def token(self) -> str:
-        with _plainly(self.url):
+        with told_plainly(self.url):
             found = self._bucket().get_blob(self._name)
         return str(found.generation) if found is not None else ABSENT
 
     def size(self) -> int:
-        with _plainly(self.url):
+        with told_plainly(self.url):
             found = self._bucket().get_blob(self._name)
         if found is None:
             raise FileNotFoundError(f"{self.url}: nothing lies there")
         return int(found.size)
 
     def names(self) -> list[str]:
-        with _plainly(self.url):
+        with told_plainly(self.url):
             listed = self._bucket().list_blobs(prefix=self._below(), delimiter="/")
             objects = [blob.name for blob in listed]
         cut = len(self._below())
@@ -63,7 +65,7 @@ class GcsPlace(Place):
 
     def files(self) -> dict[str, float]:
         cut = len(self._below())
-        with _plainly(self.url):
+        with told_plainly(self.url):
             found = {b.name[cut:]: b.updated.timestamp() for b in self._bucket().list_blobs(prefix=self._below())}
         return {name: time for name, time in found.items() if name and not name.endswith("/")}
 
@@ -71,7 +73,7 @@ class GcsPlace(Place):
         if len(content) > _SMALL_BYTES:
             raise ValueError(f"{self.url}: {len(content)} bytes are too many for one request; `upload` takes a file")
         match = None if replaces is None else int(replaces or 0)
-        with _plainly(self.url) as errors:
+        with told_plainly(self.url) as errors:
             try:
                 self._blob().upload_from_string(content, if_generation_match=match)
             except errors.PreconditionFailed:
@@ -81,13 +83,13 @@ class GcsPlace(Place):
 
     def upload(self, source: Path) -> int:
         size_bytes = source.stat().st_size  # of a log that grows, what is there now
-        with _plainly(self.url), source.open("rb") as reader:
+        with told_plainly(self.url), source.open("rb") as reader:
             self._blob(_CHUNK_BYTES).upload_from_file(reader, size=size_bytes)
         return size_bytes
 
     def download(self, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _plainly(self.url) as errors:
+        with told_plainly(self.url) as errors:
             try:
                 self._blob().download_to_filename(str(target))  # compares checksums
             except errors.NotFound:
@@ -96,7 +98,7 @@ class GcsPlace(Place):
     def delete(self) -> None:
         names = [self._name, *(self._below() + name for name in self.files())]
         for name in names:
-            with _plainly(self.url) as errors:
+            with told_plainly(self.url) as errors:
                 try:
                     self._bucket().delete_blob(name)
                 except errors.NotFound:
@@ -117,24 +119,25 @@ def _bucket(name: str) -> Any:
     """A bucket, looked at once: of a missing one, reads would only say that the object is missing."""
     try:
         from google.cloud import storage
+        from google.cloud.storage.retry import DEFAULT_RETRY
     except ImportError as error:
         remedy = "install the extra: pip install 'cpp_pipeline[gcs]'"
         raise BucketError(f"CPP_PIPELINE_ROOT=gs://{name}: {error}; {remedy}") from error
-    with _plainly(f"gs://{name}"):
+    with told_plainly(f"gs://{name}"):
         found = storage.Client().bucket(name)
-        list(found.list_blobs(max_results=1))
+        list(found.list_blobs(max_results=1, retry=DEFAULT_RETRY.with_timeout(PATIENCE_SECONDS)))
         return found
 
 
 @contextmanager
-def _plainly(url: str) -> Iterator[Any]:
-    """Turn errors about the bucket into ones that name the setting; what was not found passes through."""
+def told_plainly(url: str, setting: str = "CPP_PIPELINE_ROOT") -> Iterator[Any]:
+    """Turn errors about a bucket into a `BucketError` that names the setting; yields the client's exceptions."""
     from google.api_core import exceptions
     from google.auth.exceptions import GoogleAuthError
     from requests.exceptions import ConnectionError as NoConnection
 
     bucket = urlsplit(url).netloc
-    setting = f"CPP_PIPELINE_ROOT names gs://{bucket}"
+    setting = f"{setting} names gs://{bucket}"
     try:
         yield exceptions
     except GoogleAuthError as error:
