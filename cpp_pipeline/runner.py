@@ -18,6 +18,7 @@ from cpp_pipeline.selection import checks_of, made_together, select
 from cpp_pipeline.storage.assets import SKIP_TAG, repo_dumps
 from cpp_pipeline.storage.currency import is_current
 from cpp_pipeline.storage.dumps import dumps
+from cpp_pipeline.storage.gcs import remembered_reads
 from cpp_pipeline.storage.lock import alone
 from cpp_pipeline.storage.recipes import recipe_of
 from cpp_pipeline.storage.store import Store
@@ -118,7 +119,9 @@ def run(
         store.sweep()
         instance.add_dynamic_partitions(repo_dumps.name or "", [d.name for d in dumps(store)])
         checks = checks_of(definitions, specs)
-        waves = plan(store, specs, selected, {name: made_together(definitions, [name]) for name in specs}, checks)
+        together = {name: made_together(definitions, [name]) for name in specs}
+        with remembered_reads():
+            waves = plan(store, specs, selected, together, checks)
         total = sum(len(w.assets) for w in waves)
         log(f"{total} of {_size(store, specs, selected)} assets and partitions may have changed")
         job = definitions.resolve_implicit_global_asset_job_def()
@@ -136,8 +139,9 @@ def run(
         for name in sorted(lost):
             if summary.lines.get(name) and summary.lines[name].status == "current":
                 summary.lines[name].status = "not made"
-    for name, line in summary.lines.items():
-        line.rows = _stored_rows(store, specs[name])
+    with remembered_reads():
+        for name, line in summary.lines.items():
+            line.rows = _stored_rows(store, specs[name])
     summary.seconds = time.monotonic() - started
     return summary
 

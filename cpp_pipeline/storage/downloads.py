@@ -17,6 +17,7 @@ from pathlib import Path
 from upath import UPath
 
 from cpp_pipeline.dumps.remote import need_room
+from cpp_pipeline.storage.gcs import in_parallel
 from cpp_pipeline.storage.place import at
 from cpp_pipeline.storage.scratch import scratch_folder
 
@@ -68,8 +69,8 @@ def _fetched(folder: UPath, files: Mapping[str, int]) -> Path:
     need_room(target, sum(files.values()), str(folder))
     try:
         target.mkdir(parents=True)
+        in_parallel(lambda name: at(folder / name).download(target / name), files)
         for name, size in files.items():
-            at(folder / name).download(target / name)
             if (target / name).stat().st_size != size:
                 raise FileNotFoundError(f"{folder / name} has {(target / name).stat().st_size} bytes, not {size}")
     except BaseException:

@@ -9,11 +9,12 @@ Large ones get names of their own (`versions`), so that they never meet another 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from cpp_pipeline.storage.place import ABSENT, Place
@@ -23,6 +24,10 @@ _CHUNK_BYTES = 8 << 20
 """What one large upload keeps in memory."""
 PATIENCE_SECONDS = 30.0
 """How long a bucket that cannot be reached is asked for, before anything is read or written."""
+_AT_ONCE = 8
+_REMEMBERED: list[dict[str, bytes | None]] = []
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class BucketError(RuntimeError):
@@ -38,6 +43,12 @@ class GcsPlace(Place):
         self._bucket_name, self._name = parts.netloc, parts.path.strip("/")
 
     def read(self) -> bytes | None:
+        known = _REMEMBERED[-1] if _REMEMBERED else {}
+        if self.url not in known:
+            known[self.url] = self._read()
+        return known[self.url]
+
+    def _read(self) -> bytes | None:
         with told_plainly(self.url) as errors:
             try:
                 return bytes(self._blob().download_as_bytes())
@@ -78,7 +89,7 @@ class GcsPlace(Place):
                 self._blob().upload_from_string(content, if_generation_match=match)
             except errors.PreconditionFailed:
                 # a request that was sent again because its answer was lost finds what it has written
-                if self.read() != content:
+                if self._read() != content:
                     raise self.refusal() from None
 
     def upload(self, source: Path) -> int:
@@ -96,13 +107,14 @@ class GcsPlace(Place):
                 raise FileNotFoundError(f"{self.url}: nothing lies there") from None
 
     def delete(self) -> None:
-        names = [self._name, *(self._below() + name for name in self.files())]
-        for name in names:
-            with told_plainly(self.url) as errors:
-                try:
-                    self._bucket().delete_blob(name)
-                except errors.NotFound:
-                    continue
+        in_parallel(self._delete, [self._name, *(self._below() + name for name in self.files())])
+
+    def _delete(self, name: str) -> None:
+        with told_plainly(self.url) as errors:
+            try:
+                self._bucket().delete_blob(name)
+            except errors.NotFound:
+                return
 
     def _below(self) -> str:
         return f"{self._name}/" if self._name else ""
@@ -112,6 +124,22 @@ class GcsPlace(Place):
 
     def _bucket(self) -> Any:
         return _bucket(self._bucket_name)
+
+
+@contextmanager
+def remembered_reads() -> Iterator[None]:
+    """Ask for each small file once in this block, in which nothing is written: planning reads the same ones often."""
+    _REMEMBERED.append({})
+    try:
+        yield
+    finally:
+        _REMEMBERED.pop()
+
+
+def in_parallel(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """Results in order. A request to a bucket takes longer to answer than to send."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(work, items))
 
 
 @cache
@@ -156,7 +184,9 @@ def told_plainly(url: str, setting: str = "CPP_PIPELINE_ROOT") -> Iterator[Any]:
             "name another one"
         ) from error
     except exceptions.BadRequest as error:
-        raise BucketError(f"{setting}, and the server refuses the request ({_first_line(error)}): correct the name") from error
+        raise BucketError(
+            f"{setting}, and the server refuses the request ({_first_line(error)}): correct the name"
+        ) from error
     except (NoConnection, exceptions.RetryError) as error:
         raise BucketError(
             f"{setting}, and storage cannot be reached ({_first_line(error)}): see to the network and run again; "

@@ -22,6 +22,7 @@ from typing import Any
 
 from upath import UPath
 
+from cpp_pipeline.storage.gcs import in_parallel
 from cpp_pipeline.storage.place import Refused, at
 
 HIDDEN = ".versions"
@@ -80,8 +81,10 @@ class Versions:
         seen = at(self.record).token() if replaces is None else replaces
         before = self.current()
         name = uuid.uuid4().hex
-        sizes = {n: at(self._base / name / n).upload(path) for n, path in sorted(files.items())}
-        version = Version(name, sizes, dict(facts), before.name if before else "", time.time())
+        sizes = in_parallel(lambda file: at(self._base / name / file[0]).upload(file[1]), files.items())
+        version = Version(
+            name, dict(zip(files, sizes, strict=True)), dict(facts), before.name if before else "", time.time()
+        )
         try:
             at(self.record).write(json.dumps(vars(version), indent=1, sort_keys=True).encode(), seen)
         except Refused:

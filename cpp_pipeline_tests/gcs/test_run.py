@@ -13,9 +13,10 @@ from cpp_pipeline.schemas import TABLES
 from cpp_pipeline.storage.store import Provenance, Store
 from cpp_pipeline_tests.gcs.fixtures import objects
 
+ADD = "/** Adds two numbers.\n * @param a first\n * @return the sum\n */\nint add(int a, int b) { return a + b; }\n"
 FILES = {
-    "one/src/add.cc": "/** Adds two numbers.\n * @param a first\n * @return the sum\n */\nint add(int a, int b) { return a; }\n",
-    "one/src/again.cc": "/** Adds two numbers.\n * @param a first\n * @return the sum\n */\nint add(int a, int b) { return a; }\n",
+    "one/src/add.cc": ADD,
+    "one/src/again.cc": ADD,
     "two/CMakeLists.txt": "cmake_minimum_required(VERSION 3.20)\nproject(two CXX)\nadd_library(two two.cc)\n",
     "two/two.cc": "// a file\nnamespace two { int value() { return 2; } }\n",
 }
@@ -34,7 +35,8 @@ def dump(tmp_path: Path) -> Path:
 def run(root: str, home: Path, *arguments: str) -> str:
     """The command of a user; returns what it printed."""
     home.mkdir(exist_ok=True)
-    env = {**os.environ, "DAGSTER_HOME": str(home), "COLUMNS": "200", "CPP_PIPELINE_ALLOW_UNKNOWN_LICENCE": "1"}
+    env = {**os.environ, "COLUMNS": "200", "CPP_PIPELINE_ALLOW_UNKNOWN_LICENCE": "1"}
+    env.pop("DAGSTER_HOME", None)  # each home gets an instance of its own
     command = [sys.executable, "-m", "cpp_pipeline", *arguments, "--root", root]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=env, cwd=home)
     assert done.returncode == 0, done.stdout + done.stderr

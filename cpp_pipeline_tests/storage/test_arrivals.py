@@ -33,7 +33,8 @@ def put(bucket: str, *names: str) -> None:
 def test_folders_and_dump_files_arrive_and_are_new_until_they_are_registered(
     store: Store, client: Any, bucket: str
 ) -> None:
-    put(bucket, "b/src/a.cc", "b/README", "a repo/x.cc", "code.tar.gz", "code.tar.gz.md5", "_SUCCESS", ".part/x", "note")
+    put(bucket, "b/src/a.cc", "b/README", "a repo/x.cc", "code.tar.gz")
+    put(bucket, "code.tar.gz.md5", "_SUCCESS", ".part/x", "note")
     found = new_dumps(store, client, f"{bucket}/in/", settled_seconds=0.0)
     assert found == [
         Arrival("a-repo", f"{bucket}/in/a repo", 1, len("a repo/x.cc")),

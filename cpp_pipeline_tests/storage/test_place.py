@@ -9,6 +9,7 @@ import pytest
 from google.cloud import storage
 
 from cpp_pipeline.storage import place as places
+from cpp_pipeline.storage.gcs import remembered_reads
 from cpp_pipeline.storage.place import ABSENT, Place, Refused, at
 from cpp_pipeline_tests.gcs.fixtures import objects
 
@@ -123,3 +124,14 @@ def test_a_root_that_cannot_be_names_the_setting(wrong: str) -> None:
 def test_paths_and_file_urls_are_places_of_this_machine(tmp_path: Path) -> None:
     found: list[Place] = [at(tmp_path), at(str(tmp_path)), at(f"file://{tmp_path}")]
     assert [isinstance(p, places.LocalPlace) and p.path == tmp_path for p in found] == [True] * 3
+
+
+def test_in_a_block_that_remembers_each_file_is_asked_for_once(bucket: str) -> None:
+    file, absent = at(f"{bucket}/x"), at(f"{bucket}/y")
+    file.write(b"1")
+    with remembered_reads():
+        assert (file.read(), absent.read()) == (b"1", None)
+        file.write(b"2")
+        absent.write(b"2")
+        assert (file.read(), absent.read()) == (b"1", None)
+    assert (file.read(), absent.read()) == (b"2", b"2")
