@@ -1,6 +1,7 @@
 """Files between a pod's scratch disk and the storage root.
 
-    <job>/attempts/00001.json   who made an attempt; created once, so that no two attempts share a number
+    <job>/attempts/00001.json   who made an attempt; created once, so that no two attempts share a number. Here is
+                                decided, once, what becomes of its files: a result, or cleared for a later attempt
     <job>/00001/files/...       what the attempt has written so far, its training state included
     <job>/00001/mirror.json     which of these files belong together
     <job>/result.json           the attempt whose files are the result; created once
@@ -25,6 +26,7 @@ from cpp_pipeline.storage.place import ABSENT, Refused, at
 COMMIT = "result.json"
 MIRROR = "mirror.json"
 _TRIES = 5
+_COMMITTED, _CLEARED = "committed", "cleared"
 
 
 class JobUnfinished(RuntimeError):
@@ -114,7 +116,7 @@ class Mirror:
 def claim(job: UPath, who: Mapping[str, str]) -> int:
     """The number of a new attempt, which no other attempt has."""
     number = 1 + max([0, *_attempts(job)])
-    while not create_only(job / "attempts" / f"{number:05d}.json", json.dumps(dict(who)).encode()):
+    while not create_only(_claim(job, number), json.dumps(dict(who)).encode()):
         number += 1
     return number
 
@@ -139,14 +141,19 @@ def restore(job: UPath, number: int, folder: Path) -> int | None:
 
 
 def clear_earlier(job: UPath, number: int) -> None:
-    """Remove the files of earlier attempts; their claims stay, so that numbers never come again."""
+    """Remove the files of earlier attempts; their claims stay, so that numbers never come again.
+
+    An earlier attempt may still run, on a node that was given up for lost. Once it begins to commit, its files stay.
+    """
     for earlier in _attempts(job):
-        if earlier < number:
+        if earlier < number and _decide(job, earlier, _CLEARED):
             at(job / f"{earlier:05d}").delete()
 
 
 def commit(job: UPath, number: int, sizes: Mapping[str, int], facts: Mapping[str, Any]) -> bool:
-    """Make an attempt's files the result; False when another attempt's are."""
+    """Make an attempt's files the result; False when another attempt's are, or a later one has cleared them."""
+    if not _decide(job, number, _COMMITTED):
+        return False
     record = {"attempt": number, "files": dict(sizes), **facts}
     return create_only(job / COMMIT, json.dumps(record, sort_keys=True).encode())
 
@@ -173,6 +180,21 @@ def collect(job: UPath, folder: Path) -> dict[str, Any]:
     return record
 
 
+def _decide(job: UPath, number: int, fate: str) -> bool:
+    """Decide what becomes of an attempt's files; False when something else was decided before."""
+    claim = at(_claim(job, number))
+    while True:
+        seen = claim.token()
+        found = json.loads(claim.read() or b"{}")
+        if "fate" in found:
+            return bool(found["fate"] == fate)
+        try:
+            claim.write(json.dumps({**found, "fate": fate}).encode(), seen)
+        except Refused:
+            continue  # it was decided meanwhile
+        return True
+
+
 class _VanishedError(Exception):
     pass
 
@@ -186,6 +208,10 @@ def _files(folder: Path, nested: bool) -> Iterator[str]:
         if not partial and path.is_file() and (len(parts) > 1) == nested:
             found.append((path.stat().st_mtime_ns, "/".join(parts)))
     yield from (name for _, name in sorted(found))
+
+
+def _claim(job: UPath, number: int) -> UPath:
+    return job / "attempts" / f"{number:05d}.json"
 
 
 def _attempts(job: UPath) -> list[int]:

@@ -120,6 +120,22 @@ def test_the_first_commit_counts(place: UPath, tmp_path: Path) -> None:
         files.collect(place / "other", tmp_path / "none")
 
 
+@pytest.mark.parametrize("commits_first", [True, False])
+def test_files_are_committed_by_their_attempt_or_cleared_by_a_later_one(
+    place: UPath, tmp_path: Path, commits_first: bool
+) -> None:
+    first, second = files.claim(place, {}), files.claim(place, {})
+    work = tmp_path / "work"
+    write(work, weights="w", **{"result.json": "{}"})
+    sizes = files.Mirror(work, place / f"{first:05d}").push(final=True)
+    if not commits_first:
+        files.clear_earlier(place, second)
+    assert files.commit(place, first, sizes, {}) == commits_first
+    files.clear_earlier(place, second)
+    assert (files.committed(place) is not None) == commits_first
+    assert at(place / "00001" / "files" / "weights").read() == (b"w" if commits_first else None)
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     st.lists(
