@@ -107,7 +107,8 @@ class GcsPlace(Place):
                 raise FileNotFoundError(f"{self.url}: nothing lies there") from None
 
     def delete(self) -> None:
-        in_parallel(self._delete, [self._name, *(self._below() + name for name in self.files())])
+        own = [self._name] if self._name else []
+        in_parallel(self._delete, [*own, *(self._below() + name for name in self.files())])
 
     def _delete(self, name: str) -> None:
         with told_plainly(self.url) as errors:
