@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cpp_pipeline.schemas import TABLES
@@ -177,6 +177,7 @@ def test_a_work_folder_is_found_again_by_the_same_inputs_only(store: Store) -> N
     assert not first.exists()
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=5), max_size=20))
 def test_equal_rows_have_equal_versions_whatever_the_row_groups(paths: list[str]) -> None:
     frame = listing(*paths)
