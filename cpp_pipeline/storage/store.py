@@ -21,7 +21,7 @@ from typing import Any
 import polars as pl
 from upath import UPath
 
-from cpp_pipeline.dumps.remote import is_remote
+from cpp_pipeline.dumps.remote import is_remote, local_path
 from cpp_pipeline.schemas import TABLES
 from cpp_pipeline.storage.downloads import release_copies
 from cpp_pipeline.storage.in_bucket import InBucket
@@ -46,8 +46,8 @@ class Store:
 
     def __init__(self, root: str) -> None:
         at(root)  # a root that cannot be is told at once
-        self.root = UPath(root)
         self.is_local = not is_remote(root)
+        self.root = UPath(local_path(root) if self.is_local else root)
         self._kept: OnDisk | InBucket = OnDisk(self.root) if self.is_local else InBucket(self.root)
 
     def place(self, name: str) -> Place:

@@ -43,6 +43,11 @@ def test_a_table_and_its_provenance_are_read_back(store: Store) -> None:
     assert store.provenance("repo_dump", "y") is None
 
 
+def test_a_file_url_is_a_local_root(tmp_path: Path) -> None:
+    Store(f"file://{tmp_path}").write_table(listing("a"), stamp("repo_dump", "x"))
+    assert Store(str(tmp_path)).partitions("repo_dump") == ["x"]
+
+
 @pytest.mark.parametrize("count", [0, 1, 2, 3])
 def test_any_number_of_partitions_reads_as_one_frame(store: Store, count: int) -> None:
     for i in range(count):
