@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -32,15 +33,21 @@ def dump(tmp_path: Path) -> Path:
     return tmp_path / "dump"
 
 
-def run(root: str, home: Path, *arguments: str) -> str:
-    """The command of a user; returns what it printed."""
+def start(root: str, home: Path, *arguments: str) -> subprocess.Popen[str]:
+    """The command of a user."""
     home.mkdir(exist_ok=True)
     env = {**os.environ, "COLUMNS": "200", "CPP_PIPELINE_ALLOW_UNKNOWN_LICENCE": "1"}
     env.pop("DAGSTER_HOME", None)  # each home gets an instance of its own
     command = [sys.executable, "-m", "cpp_pipeline", *arguments, "--root", root]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env, cwd=home)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env, cwd=home)
+
+
+def run(root: str, home: Path, *arguments: str) -> str:
+    """What the command printed, when it ended well."""
+    process = start(root, home, *arguments)
+    said = process.communicate()[0]
+    assert process.returncode == 0, said
+    return said
 
 
 def provenance(store: Store) -> dict[tuple[str, str], Provenance | None]:
@@ -72,3 +79,20 @@ def test_a_bucket_and_a_folder_hold_the_same(dump: Path, bucket: str, tmp_path: 
     assert "dump" in run(str(far.root), tmp_path / "far", "dumps", "list")
     run(str(far.root), tmp_path / "far", "dumps", "remove", "dump")
     assert [n for n in objects(bucket) if "/tables/" in n or "/dumps/" in n] == []
+
+
+def test_a_run_that_is_told_to_end_frees_the_root_and_one_that_is_killed_does_not(
+    dump: Path, bucket: str, tmp_path: Path
+) -> None:
+    chain = ("run", "--preset", "smoke", "--dump", str(dump), "--select", "+key:clean_files")
+    for end, left in ((signal.SIGTERM, []), (signal.SIGKILL, [".lock"])):
+        process = start(bucket, tmp_path / "home", *chain)
+        assert process.stdout is not None
+        assert any("source_files" in line for line in process.stdout)
+        process.send_signal(end)
+        process.communicate()
+        assert [n for n in objects(bucket) if n.startswith(".lock")] == left
+    refused = start(bucket, tmp_path / "home", *chain)
+    assert f"`cpp-pipeline unlock --root {bucket}" in refused.communicate()[0] and refused.returncode == 2
+    assert "it was held by process" in run(bucket, tmp_path / "home", "unlock")
+    assert " made " in run(bucket, tmp_path / "home", *chain)
