@@ -6,6 +6,7 @@ Belongs here: the steps from nothing to a judge that may be trusted, or to the t
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from cpp_pipeline.sandbox.compiling.toolchain import ToolchainError
 from cpp_pipeline.sandbox.controller.remote import RemoteJudge
 from cpp_pipeline.sandbox.controller.service import QUEUE_SECONDS, Service, Trouble
 from cpp_pipeline.sandbox.controller.tokens import Tokens
-from cpp_pipeline.sandbox.isolation import IsolationError
+from cpp_pipeline.sandbox.isolation import Backend, IsolationError
 from cpp_pipeline.sandbox.judging.judge import Judge
 from cpp_pipeline.sandbox.judging.protocol import Judging
 from cpp_pipeline.sandbox.types import Job
@@ -33,7 +34,7 @@ def start_service(
     workers: int = 0,
     tokens: Tokens | None = None,
     bwrap: str = "bwrap",
-    backend: str = "auto",
+    backend: str | Callable[[Path], Backend] = "auto",
     *,
     allow_unsafe: bool = False,
     cache: Path | None = None,
@@ -65,12 +66,14 @@ def start_service(
         logger.error("nothing will be executed: %s", found.message)
     else:
         isolation = found.capabilities()["isolation"]
-        backend, level = str(isolation["backend"]), str(isolation["level"])
-        found.metrics.add("sandbox_isolation_level", backend=backend, level=level)
+        names = {"backend": str(isolation["backend"]), "level": str(isolation["level"])}
+        found.metrics.add("sandbox_isolation_level", **names)
     return Service(found, tokens, queue_seconds)
 
 
-def _proven(workers: int, backend: str, bwrap: str, allow_unsafe: bool, cache: Path | None) -> Judge | Trouble:
+def _proven(
+    workers: int, backend: str | Callable[[Path], Backend], bwrap: str, allow_unsafe: bool, cache: Path | None
+) -> Judge | Trouble:
     try:
         judge = Judge(workers, backend, bwrap, allow_unsafe, cache)
     except IsolationError as error:

@@ -10,6 +10,7 @@
      -c FOLDER     working folder
      -u UID -g GID identity, without other groups
      -a UID        every process of this uid is ours: end them by uid
+     -n WORDS      namespaces of its own: user, pid, network, IPC, names (the value is not used)
      -r -w -d PATH Landlock: what may be read and run, changed, used as a device; without any, no Landlock
      -o PID        Landlock: the command may read its own /proc/PID (the value is not used)
      -f PATH       system call filter to load
@@ -19,6 +20,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/filter.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -98,6 +100,48 @@ static void prefer_for_oom(void) { /* when the machine itself runs out of memory
     if (fd >= 0) close(fd);
 }
 
+static int code_of(int status) { return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status); }
+
+/* A caller may ignore or block signals, and exec hands that on: the command has to die of them all the same. */
+static void forget_signals(void) {
+    const struct sigaction standard = {.sa_handler = SIG_DFL};
+    sigset_t none;
+    sigemptyset(&none);
+    for (int number = 1; number < NSIG; ++number) sigaction(number, &standard, 0); /* fails for KILL, STOP and libc's */
+    sigprocmask(SIG_SETMASK, &none, 0);
+}
+
+static void put(const char *path, const char *text) {
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, text, strlen(text)) < 0) fail("write", path);
+    close(fd);
+}
+
+/* Goes on in namespaces of its own, as a child of their first process, which reaps, and ends them with the command. */
+static void separate(void) {
+    char uid[64], gid[64];
+    int status;
+    snprintf(uid, sizeof uid, "%d %d 1", (int)geteuid(), (int)geteuid());
+    snprintf(gid, sizeof gid, "%d %d 1", (int)getegid(), (int)getegid());
+    if (unshare(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)) fail("namespaces", "of a user");
+    if (!access("/proc/self/setgroups", F_OK)) put("/proc/self/setgroups", "deny"); /* gVisor has none */
+    put("/proc/self/uid_map", uid);
+    put("/proc/self/gid_map", gid);
+    for (int first = 1; first >= 0; --first) {
+        pid_t child = fork();
+        if (child < 0) fail("fork", "namespaces");
+        if (child == 0) {
+            if (first) prctl(PR_SET_PDEATHSIG, SIGKILL);
+            continue;
+        }
+        prctl(PR_SET_DUMPABLE, 0); /* the command has the same uid */
+        for (int fd = 0; fd < 3; ++fd) close(fd);
+        for (pid_t ended; (ended = waitpid(-1, &status, 0)) != child;)
+            if (ended < 0 && errno != EINTR) _exit(125);
+        _exit(code_of(status));
+    }
+}
+
 /* What the options ask of the command's process; the last step is exec. */
 static void confine(char **options, char **command) {
     int started = -1, program = -1, rules = -1, gid = -1, uid = -1;
@@ -118,6 +162,7 @@ static void confine(char **options, char **command) {
         if (kind == 'f' && (program = open(value, O_RDONLY | O_CLOEXEC)) < 0) fail("open", value);
         if (kind == 'g') gid = number(value);
         if (kind == 'u') uid = number(value);
+        if (kind == 'n') separate();
     }
     if (gid >= 0 && (setgroups(0, 0) || setresgid(gid, gid, gid))) fail("setgid", "");
     if (uid >= 0 && setresuid(uid, uid, uid)) fail("setuid", "");
@@ -154,7 +199,7 @@ static int supervise(pid_t command, const sigset_t *awaited, int uid) {
         pid_t pid;
         while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
             if (pid != command) continue;
-            code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+            code = code_of(status);
             command = 0;
             ending = 1;
         }
@@ -184,18 +229,19 @@ int main(int argc, char **argv) {
     }
     if (command + 1 >= argv + argc) return 125;
     *command++ = 0; /* where the options end */
+    forget_signals();
     if (!parent) confine(options, command);
-    sigset_t awaited, before;
+    sigset_t awaited;
     sigemptyset(&awaited);
     sigaddset(&awaited, SIGCHLD);
     sigaddset(&awaited, SIGTERM);
-    sigprocmask(SIG_BLOCK, &awaited, &before);
+    sigprocmask(SIG_BLOCK, &awaited, 0);
     if (prctl(PR_SET_PDEATHSIG, SIGTERM) || prctl(PR_SET_CHILD_SUBREAPER, 1)) fail("prctl", "supervise");
     if (getppid() != parent) return 125; /* it died before we could ask to be told */
     pid_t pid = fork();
     if (pid < 0) fail("fork", "");
     if (pid == 0) {
-        sigprocmask(SIG_SETMASK, &before, 0);
+        sigprocmask(SIG_UNBLOCK, &awaited, 0);
         setpriority(PRIO_PROCESS, 0, BOX_NICENESS); /* who answers requests comes before what is judged */
         prefer_for_oom();
         confine(options, command);

@@ -1,0 +1,121 @@
+"""Messages between judge and runner: a record as JSON, and open files.
+
+Belongs here: the shape of a message and the two ways a file travels. Whatever is large is an open file, so that
+nothing is copied that need not be: the other side sees the bytes and never the folder that they lie in.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import stat
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Any
+
+from cpp_pipeline.sandbox.isolation.process import sealed
+
+MOST_FILES = 200
+_RECORD_BYTES = 8 << 20
+_BY_DESCRIPTOR = 1 << 20
+Record = dict[str, Any]
+
+
+class Lost(Exception):
+    """The other side has gone, or what it sends is no message of ours."""
+
+
+def send(link: socket.socket, record: Record, files: Sequence[int] = ()) -> None:
+    """One message; raises Lost."""
+    with sealed(json.dumps(record).encode()) as text:
+        try:
+            socket.send_fds(link, [b"."], [text.fileno(), *files])
+        except OSError as error:
+            raise Lost(f"nothing can be sent: {error}") from error
+
+
+def receive(link: socket.socket, stack: ExitStack) -> tuple[Record, list[IO[bytes]]]:
+    """One message; its files are closed with the stack.
+
+    Raises
+    ------
+    Lost
+        The connection has ended, was silent for too long, or brought no message.
+    """
+    try:
+        data, numbers, _, _ = socket.recv_fds(link, 1, MOST_FILES + 1, socket.MSG_CMSG_CLOEXEC)
+    except OSError as error:
+        raise Lost(f"nothing comes: {error}") from error
+    files = [stack.enter_context(open(fd, "rb", buffering=0)) for fd in numbers]
+    if not data or not files:
+        raise Lost("the connection was closed" if not data else "a message without a record")
+    try:
+        record = json.loads(content(files[0], _RECORD_BYTES))
+    except ValueError as error:
+        raise Lost(f"a message that cannot be read: {error}") from error
+    if not isinstance(record, dict):
+        raise Lost("a message that is no record")
+    return record, files[1:]
+
+
+def content(file: IO[bytes], most: int) -> bytes:
+    """All of a regular file of at most so many bytes; raises Lost for another one."""
+    found = os.fstat(file.fileno())
+    if not stat.S_ISREG(found.st_mode) or found.st_size > most:  # of any other kind, it could make a reader wait
+        raise Lost(f"a file of {found.st_size} bytes, mode {found.st_mode:o}; at most {most} were to come")
+    data = bytearray()
+    while len(data) < found.st_size and (more := os.pread(file.fileno(), found.st_size - len(data), len(data))):
+        data += more
+    return bytes(data)
+
+
+class Parcel:
+    """Files under way: small ones together in one open file, which is the first, large ones by themselves."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._small = bytearray()
+        self._large: list[int] = []
+
+    def add(self, path: Path, copied: bool = False) -> list[list[Any]]:
+        """What has to be told of a file, or of all files below a folder; `copied` lets none travel by itself."""
+        if path.is_file():
+            return [["", *self._put(path, copied)]]
+        below = sorted(p for p in path.rglob("*") if p.is_file() and not p.is_symlink())
+        return [[str(p.relative_to(path)), *self._put(p, copied)] for p in below]
+
+    def put(self, data: bytes) -> list[int]:
+        """Bytes that are no file here."""
+        self._small += data
+        return [-1, len(self._small) - len(data), len(data), 0o644]
+
+    def descriptors(self) -> list[int]:
+        """The open files, in the order in which they are told of."""
+        return [self._stack.enter_context(sealed(bytes(self._small))).fileno(), *self._large]
+
+    def _put(self, path: Path, copied: bool) -> list[int]:
+        mode = 0o755 if os.access(path, os.X_OK) else 0o644
+        if copied or path.stat().st_size < _BY_DESCRIPTOR or len(self._large) >= MOST_FILES // 2:
+            return [*self.put(path.read_bytes())[:3], mode]
+        self._large.append(self._stack.enter_context(path.open("rb")).fileno())
+        return [len(self._large), 0, path.stat().st_size, mode]
+
+
+def unpack(told: Iterable[Sequence[Any]], files: Sequence[IO[bytes]], small: bytes, target: Path) -> list[int]:
+    """Make the files that a parcel tells of; gives the descriptors of those that are links to open files.
+
+    `target` is the file itself where its name is empty, else the folder that they lie in.
+    """
+    kept = []
+    for name, which, begin, size, mode in told:
+        path = target / name if name else target
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if which < 0:
+            path.write_bytes(small[begin : begin + size])
+            path.chmod(mode)
+            continue
+        path.symlink_to(f"/proc/self/fd/{files[which].fileno()}")
+        kept.append(files[which].fileno())
+    return kept

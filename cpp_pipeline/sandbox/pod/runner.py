@@ -1,0 +1,196 @@
+"""The runner: does what the judge asks, one box at a time, and clears away behind each.
+
+Belongs here: the process of the container that runs what is not trusted. It has a uid that nothing else has, no
+secrets in its environment and no file that matters: whatever a box needs comes with the request, and whatever it left
+behind anywhere is removed before the next one begins.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import logging
+import os
+import select
+import signal
+import socket
+import stat
+import struct
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+from cpp_pipeline.sandbox.isolation.box import Box, BoxResult, IsolationError, Limits
+from cpp_pipeline.sandbox.isolation.process import sealed
+from cpp_pipeline.sandbox.pod.channel import MOST_FILES, Lost, Record, content, receive, send, unpack
+from cpp_pipeline.sandbox.pod.nested import Nested, own_processes, remove
+
+logger = logging.getLogger(__name__)
+VERSION = 1
+"""Of the messages; judge and runner are of one image."""
+SMALL_BYTES = 1 << 30
+_SHARED = ("/tmp", "/var/tmp", "/dev/shm", "/run")
+_KEPT_VARIABLES = ("PATH", "PYTHONPATH", "TMPDIR")
+_NOT_DUMPABLE = 4
+
+
+def serve(path: Path, folder: Path) -> NoReturn:
+    """Serve the judge at a unix socket until SIGTERM.
+
+    Parameters
+    ----------
+    path : Path
+        The socket; one that is there from an earlier process is replaced.
+    folder : Path
+        Where boxes work; made when it is not there.
+
+    Raises
+    ------
+    IsolationError
+        This user is root, or has other processes, our own modules could be changed, or boxes cannot be had.
+    """
+    _clean_environment()
+    _see_that_we_are_alone()
+    os.umask(0o022)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.chdir("/")
+    # other processes of this uid may not look into this one
+    ctypes.CDLL(None).prctl(_NOT_DUMPABLE, 0, 0, 0, 0)
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    boxes = Nested(folder)
+    path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
+        server.bind(str(path))
+        path.chmod(0o666)  # the judge has another uid
+        server.listen()
+        print(f"listening {path}", flush=True)
+        for _ in itertools.count():
+            link, _ = server.accept()
+            with link:
+                if peer_uid(link) == os.geteuid():
+                    logger.error("a process of our own uid asked for a box: refused")
+                    continue
+                _Session(link, boxes, folder, path).run()
+    raise AssertionError("unreachable")
+
+
+def peer_uid(link: socket.socket) -> int:
+    """The user at the other end of a unix socket."""
+    found = link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", found)[1])
+
+
+def _clean_environment() -> None:
+    """Go on with an environment in which a box finds nothing: the kernel shows what a process began with."""
+    kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+    if kept.keys() != os.environ.keys() - {"LC_ALL"}:
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**kept, "LC_ALL": "C.UTF-8"})
+
+
+def _see_that_we_are_alone() -> None:
+    uid = os.geteuid()
+    if own_processes(uid) > 1:
+        raise IsolationError(f"uid {uid} has other processes: the runner clears away all that its uid leaves behind")
+    writable = [entry for entry in sys.path if os.access(entry or ".", os.W_OK)]
+    if writable:
+        raise IsolationError(f"the runner's modules could be changed in {', '.join(writable)}: make them read-only")
+
+
+class _Session:
+    """One connection of the judge."""
+
+    def __init__(self, link: socket.socket, boxes: Nested, folder: Path, path: Path) -> None:
+        self._link, self._boxes, self._path = link, boxes, path
+        self._folder, self._given, self._taken = folder, folder / "given", folder / "taken"
+        self._roots = [folder, path.parent, *(Path(root) for root in _SHARED)]
+        self._keep = {path, folder, path.parent}
+
+    def run(self) -> None:
+        """Answer until the judge has gone."""
+        about = {"version": VERSION, "uid": os.geteuid(), "level": self._boxes.level}
+        try:
+            self._clear()
+            send(self._link, about)
+            while True:
+                with ExitStack() as stack:
+                    self._answer(stack)
+        except Lost as error:
+            logger.warning("the judge has gone: %s", error)
+        finally:
+            self._clear()
+
+    def _answer(self, stack: ExitStack) -> None:
+        record, files = receive(self._link, stack)
+        try:
+            result = self._run(record, files)
+        except (IsolationError, OSError) as error:
+            send(self._link, {"error": str(error)})
+        else:
+            streams = [stack.enter_context(sealed(data)).fileno() for data in (result.stdout, result.stderr)]
+            told, made = self._made(len(record["writable"]), stack)
+            plain = asdict(result) | {"stdout": "", "stderr": ""}
+            send(self._link, {"result": plain, "files": told}, [*streams, *made])
+        finally:
+            self._clear()
+
+    def _run(self, record: Record, files: Sequence[IO[bytes]]) -> BoxResult:
+        small = content(files[0], SMALL_BYTES)
+        readonly, writable, open_files = [], [], []
+        for number, (inside, told) in enumerate(record["readonly"]):
+            target = self._given / str(number)
+            target.parent.mkdir(exist_ok=True)
+            open_files += unpack(told, files, small, target)
+            readonly.append((str(target), inside))
+        for number, (inside, told) in enumerate(record["writable"]):
+            target = self._taken / str(number)
+            target.mkdir(parents=True)
+            unpack(told, files, small, target)
+            writable.append((str(target), inside))
+        stdin, stdout = (None if at is None else files[at].fileno() for at in (record["stdin"], record["stdout"]))
+        limits, environment = Limits(**record["limits"]), record["environment"]
+        assert stdin is not None
+        box = Box(record["argv"], limits, stdin, readonly, writable, stdout=stdout, environment=environment)
+        return self._boxes.run(box, open_files, self._hung_up)
+
+    def _hung_up(self) -> bool:
+        """Nothing is to come while a box runs but the end of the connection."""
+        return bool(select.select([self._link], [], [], 0)[0])
+
+    def _made(self, folders: int, stack: ExitStack) -> tuple[list[list[Any]], list[int]]:
+        """Regular files right below the writable folders: (folder, name, executable), and the files."""
+        told: list[list[Any]] = []
+        made: list[int] = []
+        for number in range(folders):
+            for entry in sorted(os.scandir(self._taken / str(number)), key=lambda e: e.name):
+                if len(made) >= MOST_FILES // 2 or not entry.is_file(follow_symlinks=False):
+                    continue
+                with suppress(OSError):  # a box can make files that nobody may read
+                    file = stack.enter_context(open(entry.path, "rb", opener=_no_link))
+                    found = os.fstat(file.fileno())
+                    if stat.S_ISREG(found.st_mode):
+                        told.append([number, entry.name, bool(found.st_mode & stat.S_IXUSR)])
+                        made.append(file.fileno())
+        return told, made
+
+    def _clear(self) -> None:
+        for entry in self._left():
+            remove(entry)
+
+    def _left(self) -> Iterator[Path]:
+        """What lies about with our uid, in all places that a container usually lets everybody write to."""
+        for root in self._roots:
+            with suppress(OSError):  # not there, or closed to us
+                for entry in list(os.scandir(root)):
+                    path = Path(entry.path)
+                    if entry.stat(follow_symlinks=False).st_uid == os.geteuid() and not self._holds(path):
+                        yield path
+
+    def _holds(self, path: Path) -> bool:
+        return any(kept == path or path in kept.parents for kept in self._keep)
+
+
+def _no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
