@@ -18,6 +18,7 @@ from cpp_pipeline.sandbox.controller.startup import start_service
 from cpp_pipeline.sandbox.controller.tokens import Tokens
 from cpp_pipeline.sandbox.isolation import IsolationError
 from cpp_pipeline.sandbox.pod.boxes import open_pod
+from cpp_pipeline.sandbox.pod.runner import KINDS
 from cpp_pipeline.sandbox.pod.runner import serve as serve_boxes
 
 SOCKET = Path("/run/cpp-pipeline/runner.sock")
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         if args.command == "runner":
-            serve_boxes(args.socket, args.folder)
+            serve_boxes(args.socket, args.folder, args.boxes)
         return _judge(args)
     except (IsolationError, OSError, ValueError) as error:
         print(f"{args.command}: {error}", file=sys.stderr)
@@ -45,6 +46,8 @@ def _parser() -> argparse.ArgumentParser:
         add = commands.add_parser(name, help=text).add_argument
         add("--socket", type=Path, default=SOCKET, help="unix socket of the runner, on a volume of both containers")
         add("--folder", type=Path, default=_FOLDER, help="writable folder of this container alone")
+        if name == "runner":
+            add("--boxes", choices=KINDS, default="auto", help="what keeps them apart; auto: bubblewrap where it holds")
         if name == "judge":
             add("--host", default="0.0.0.0", help="the pod's network policy says who may ask")
             add("--port", type=int, default=PORT)

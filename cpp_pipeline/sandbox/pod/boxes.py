@@ -22,7 +22,7 @@ from cpp_pipeline.sandbox.isolation.launcher import build
 from cpp_pipeline.sandbox.isolation.process import source
 from cpp_pipeline.sandbox.pod.channel import Lost, Parcel, Record, content, receive, send
 from cpp_pipeline.sandbox.pod.nested import Nested
-from cpp_pipeline.sandbox.pod.probes import open_pod_probes
+from cpp_pipeline.sandbox.pod.probes import UNENFORCED, open_pod_probes
 from cpp_pipeline.sandbox.pod.runner import VERSION, peer_uid
 
 _CONNECT_SECONDS, _ANSWER_SECONDS = 120.0, 30.0
@@ -47,8 +47,6 @@ class PodBoxes:
         There is no runner, it has our own uid or other messages, or boxes cannot be had here.
     """
 
-    name = "pod"
-
     def __init__(self, path: Path, folder: Path, when_lost: Callable[[], object] = lambda: None) -> None:
         self.uid = os.geteuid()
         self.cgroup = ""
@@ -63,6 +61,7 @@ class PodBoxes:
             self._link.close()
             raise
         self.level: Level = "kernel" if about["level"] == self._here.level == "kernel" else "namespaces"
+        self.name = f"pod-{about['boxes']}"
 
     def close(self) -> None:
         """End every running box and start no more."""
@@ -104,6 +103,7 @@ class PodBoxes:
             "argv": list(box.argv),
             "limits": asdict(box.limits),
             "environment": dict(box.environment),
+            "proc": box.proc,
             "readonly": readonly,
             "writable": writable,
             "stdin": len(files),
@@ -127,6 +127,8 @@ class PodBoxes:
                 raise IsolationError(f"the runner at {path} does not answer: {error}") from error
         if about.get("version") != VERSION:
             raise IsolationError(f"the runner at {path} has other messages: give both containers one image")
+        if f"pod-{about.get('boxes')}" not in UNENFORCED:
+            raise IsolationError(f"the runner at {path} has boxes of an unknown kind: {about.get('boxes')!r}")
         if peer_uid(self._link) == self.uid:
             raise IsolationError(f"judge and runner have the same uid {self.uid}: give them two (runAsUser)")
         return about
@@ -138,7 +140,7 @@ def open_pod(path: Path, when_lost: Callable[[], object]) -> Callable[[Path], Po
     def make(folder: Path) -> PodBoxes:
         boxes = PodBoxes(path, folder, when_lost)
         try:
-            found = open_pod_probes(boxes, build("probe.c", folder), path)
+            found = open_pod_probes(boxes, build("probe.c", folder), path, UNENFORCED[boxes.name])
             if found:
                 raise IsolationError(f"this pod is refused, these probes are open: {', '.join(found)}")
         except BaseException:

@@ -12,6 +12,7 @@ import socket
 import stat
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,6 +21,7 @@ from cpp_pipeline.sandbox.isolation.process import sealed
 MOST_FILES = 200
 _RECORD_BYTES = 8 << 20
 _BY_DESCRIPTOR = 1 << 20
+_WORTH_KEEPING, _MOST_KEPT = 16 << 20, 8  # precompiled headers
 Record = dict[str, Any]
 
 
@@ -86,36 +88,72 @@ class Parcel:
         below = sorted(p for p in path.rglob("*") if p.is_file() and not p.is_symlink())
         return [[str(p.relative_to(path)), *self._put(p, copied)] for p in below]
 
-    def put(self, data: bytes) -> list[int]:
-        """Bytes that are no file here."""
-        self._small += data
-        return [-1, len(self._small) - len(data), len(data), 0o644]
-
     def descriptors(self) -> list[int]:
         """The open files, in the order in which they are told of."""
         return [self._stack.enter_context(sealed(bytes(self._small))).fileno(), *self._large]
 
-    def _put(self, path: Path, copied: bool) -> list[int]:
-        mode = 0o755 if os.access(path, os.X_OK) else 0o644
-        if copied or path.stat().st_size < _BY_DESCRIPTOR or len(self._large) >= MOST_FILES // 2:
-            return [*self.put(path.read_bytes())[:3], mode]
+    def _put(self, path: Path, copied: bool) -> list[Any]:
+        found = path.stat()
+        mode = 0o755 if found.st_mode & stat.S_IXUSR else 0o644
+        if copied or found.st_size < _BY_DESCRIPTOR or len(self._large) >= MOST_FILES // 2:
+            data = path.read_bytes()
+            self._small += data
+            return [-1, len(self._small) - len(data), len(data), mode, ""]
         self._large.append(self._stack.enter_context(path.open("rb")).fileno())
-        return [len(self._large), 0, path.stat().st_size, mode]
+        stamp = f"{found.st_dev}-{found.st_ino}-{found.st_mtime_ns}-{found.st_size}"
+        return [len(self._large), 0, found.st_size, mode, stamp]
 
 
-def unpack(told: Iterable[Sequence[Any]], files: Sequence[IO[bytes]], small: bytes, target: Path) -> list[int]:
-    """Make the files that a parcel tells of; gives the descriptors of those that are links to open files.
+@dataclass(frozen=True)
+class Place:
+    """Where the files of a parcel are made.
 
-    `target` is the file itself where its name is empty, else the folder that they lie in.
+    Parameters
+    ----------
+    files : Sequence
+        The open files that came.
+    small : bytes
+        Content of the first of them.
+    kept : Path, optional
+        Folder of copies of very large files, where no box can change them. Without it, large files become links to
+        their open ones, which boxes get as well.
     """
-    kept = []
-    for name, which, begin, size, mode in told:
-        path = target / name if name else target
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if which < 0:
-            path.write_bytes(small[begin : begin + size])
+
+    files: Sequence[IO[bytes]]
+    small: bytes
+    kept: Path | None
+
+    def make(self, told: Iterable[Sequence[Any]], target: Path) -> list[int]:
+        """Make the files that a parcel tells of; gives the descriptors that they are links to.
+
+        `target` is the file itself where its name is empty, else the folder that they lie in.
+        """
+        linked = []
+        for name, which, begin, size, mode, stamp in told:
+            path = target / name if name else target
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if which < 0:
+                path.write_bytes(self.small[begin : begin + size])
+            elif self.kept is None:
+                linked.append(self.files[which].fileno())
+                path.symlink_to(f"/proc/self/fd/{linked[-1]}")
+                continue
+            elif size < _WORTH_KEEPING:
+                path.write_bytes(content(self.files[which], size))
+            else:
+                os.link(_copied(self.files[which], size, self.kept / stamp), path)
+                continue
             path.chmod(mode)
-            continue
-        path.symlink_to(f"/proc/self/fd/{files[which].fileno()}")
-        kept.append(files[which].fileno())
-    return kept
+        return linked
+
+
+def _copied(file: IO[bytes], size: int, copy: Path) -> Path:
+    """The copy of a large file; the one that was not used for the longest time makes room for it."""
+    if not copy.exists():
+        copies = sorted(copy.parent.iterdir(), key=lambda path: path.stat().st_mtime)
+        for old in copies[: max(0, 1 + len(copies) - _MOST_KEPT)]:
+            old.unlink()
+        copy.write_bytes(content(file, size))
+        copy.chmod(0o644)
+    os.utime(copy)
+    return copy

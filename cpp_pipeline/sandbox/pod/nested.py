@@ -3,7 +3,7 @@
 Belongs here: boxes of a user without privileges, whose root is that of the container. A box has its own user, process,
 network and IPC namespaces, no sockets at all, no capabilities, the usual limits and an empty /tmp. It keeps the uid of
 the container and sees its files, so what else is written with that uid is not safe from it: callers run one box at a
-time and clear away behind it. No number of processes is enforced by gVisor: it is looked at every fifth of a second.
+time and clear away behind it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from cpp_pipeline.sandbox.isolation.seccomp import write_filter
 
 _GVISOR = "#1 SMP Sun Jan 10 15:06:54 PST 2016"
 """What gVisor's kernel calls its version, in every build of it."""
-_HELPERS = 3  # the supervisor, and the two processes that make the namespaces
 
 
 class Nested:
@@ -40,12 +39,13 @@ class Nested:
 
     name = "nested"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, unwanted: Callable[[Box], bool] = lambda _: False) -> None:
         self.uid = os.geteuid()
         if self.uid == 0:
             raise IsolationError("boxes of a pod are refused to root: give its containers uids (runAsUser)")
-        self.level: Level = "kernel" if os.uname().version == _GVISOR else "namespaces"
+        self.level: Level = "kernel" if under_gvisor() else "namespaces"
         self.cgroup = ""
+        self._unwanted = unwanted
         self._folder = folder / "box"
         self._turn = threading.Lock()
         self._processes = Processes(folder, Groups())
@@ -61,17 +61,8 @@ class Nested:
         """End every running box and start no more."""
         self._processes.close()
 
-    def run(
-        self, box: Box, descriptors: Sequence[int] = (), unwanted: Callable[[], bool] = lambda: False
-    ) -> BoxResult:
-        """Run one box to its end, its deadline or its output cap.
-
-        Parameters
-        ----------
-        descriptors : Sequence[int]
-            Further open files that the command gets.
-        unwanted : Callable
-            Asked now and then; true ends the box.
+    def run(self, box: Box, descriptors: Sequence[int] = ()) -> BoxResult:
+        """Run one box to its end, its deadline or its output cap; `descriptors` stay open in it.
 
         Raises
         ------
@@ -82,18 +73,16 @@ class Nested:
             remove(self._folder)
             self._folder.mkdir(mode=0o700)
             try:
-                return self._run(box, descriptors, unwanted)
+                return self._run(box, descriptors)
             finally:
                 remove(self._folder)
 
-    def _run(self, box: Box, descriptors: Sequence[int], unwanted: Callable[[], bool]) -> BoxResult:
+    def _run(self, box: Box, descriptors: Sequence[int]) -> BoxResult:
         paths = HostPaths(box, self._folder)
         words = ["-n", "own", "-c", str(self._folder), "-f", str(self._filter), *limit_options(box.limits)]
-        before, most = own_processes(self.uid), box.limits.processes + _HELPERS
 
         def spent() -> bool:
-            full = more_than(self._folder, box.limits.workspace_bytes)
-            return full or own_processes(self.uid) - before > most or unwanted()
+            return more_than(self._folder, box.limits.workspace_bytes) or self._unwanted(box)
 
         def order(status: int) -> Order:
             opened = (*(file.fileno() for file in self._held), *descriptors)
@@ -101,6 +90,11 @@ class Nested:
 
         result = self._processes.run(box, order)
         return replace(result, stderr=paths.inside(result.stderr))
+
+
+def under_gvisor() -> bool:
+    """Whether this kernel is gVisor's."""
+    return os.uname().version == _GVISOR
 
 
 def own_processes(uid: int) -> int:

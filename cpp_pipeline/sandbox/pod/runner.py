@@ -17,27 +17,31 @@ import socket
 import stat
 import struct
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from cpp_pipeline.sandbox.isolation.box import Box, BoxResult, IsolationError, Limits
+from cpp_pipeline.sandbox.isolation.bubblewrap import Bubblewrap
+from cpp_pipeline.sandbox.isolation.choose import proven
 from cpp_pipeline.sandbox.isolation.process import sealed
-from cpp_pipeline.sandbox.pod.channel import MOST_FILES, Lost, Record, content, receive, send, unpack
-from cpp_pipeline.sandbox.pod.nested import Nested, own_processes, remove
+from cpp_pipeline.sandbox.pod.channel import MOST_FILES, Lost, Place, Record, content, receive, send
+from cpp_pipeline.sandbox.pod.nested import Nested, own_processes, remove, under_gvisor
 
 logger = logging.getLogger(__name__)
 VERSION = 1
 """Of the messages; judge and runner are of one image."""
+KINDS = ("auto", Bubblewrap.name, Nested.name)
 SMALL_BYTES = 1 << 30
+_HELPERS = 6  # supervisors of a box
 _SHARED = ("/tmp", "/var/tmp", "/dev/shm", "/run")
 _KEPT_VARIABLES = ("PATH", "PYTHONPATH", "TMPDIR")
 _NOT_DUMPABLE = 4
 
 
-def serve(path: Path, folder: Path) -> NoReturn:
+def serve(path: Path, folder: Path, kind: str = "auto") -> NoReturn:
     """Serve the judge at a unix socket until SIGTERM.
 
     Parameters
@@ -46,6 +50,8 @@ def serve(path: Path, folder: Path) -> NoReturn:
         The socket; one that is there from an earlier process is replaced.
     folder : Path
         Where boxes work; made when it is not there.
+    kind : str
+        One of `KINDS`; "auto" takes bubblewrap where it holds.
 
     Raises
     ------
@@ -60,7 +66,7 @@ def serve(path: Path, folder: Path) -> NoReturn:
     # other processes of this uid may not look into this one
     ctypes.CDLL(None).prctl(_NOT_DUMPABLE, 0, 0, 0, 0)
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    boxes = Nested(folder)
+    session = _Session(path, folder, kind)
     path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
         server.bind(str(path))
@@ -73,7 +79,7 @@ def serve(path: Path, folder: Path) -> NoReturn:
                 if peer_uid(link) == os.geteuid():
                     logger.error("a process of our own uid asked for a box: refused")
                     continue
-                _Session(link, boxes, folder, path).run()
+                session.run(link)
     raise AssertionError("unreachable")
 
 
@@ -100,64 +106,73 @@ def _see_that_we_are_alone() -> None:
 
 
 class _Session:
-    """One connection of the judge."""
+    """One connection of the judge after the other, and the boxes that it asks for."""
 
-    def __init__(self, link: socket.socket, boxes: Nested, folder: Path, path: Path) -> None:
-        self._link, self._boxes, self._path = link, boxes, path
-        self._folder, self._given, self._taken = folder, folder / "given", folder / "taken"
+    def __init__(self, path: Path, folder: Path, kind: str) -> None:
+        self._link: socket.socket | None = None
+        self._before = own_processes(os.geteuid())
+        self._given, self._taken, self._kept = (folder / name for name in ("given", "taken", "kept"))
         self._roots = [folder, path.parent, *(Path(root) for root in _SHARED)]
+        self._boxes = _boxes(kind, folder, self._unwanted)
         self._keep = {path, folder, path.parent}
+        if not isinstance(self._boxes, Nested):  # which leave nothing, and so spoil nothing
+            self._keep |= {self._kept, folder / self._boxes.name}
+            self._kept.mkdir(exist_ok=True)
 
-    def run(self) -> None:
+    def run(self, link: socket.socket) -> None:
         """Answer until the judge has gone."""
-        about = {"version": VERSION, "uid": os.geteuid(), "level": self._boxes.level}
+        self._link = link
+        kernel = "kernel" if under_gvisor() else "namespaces"
+        about = {"version": VERSION, "uid": os.geteuid(), "level": kernel, "boxes": self._boxes.name}
         try:
             self._clear()
-            send(self._link, about)
+            send(link, about)
             while True:
                 with ExitStack() as stack:
-                    self._answer(stack)
+                    self._answer(link, stack)
         except Lost as error:
             logger.warning("the judge has gone: %s", error)
         finally:
+            self._link = None
             self._clear()
 
-    def _answer(self, stack: ExitStack) -> None:
-        record, files = receive(self._link, stack)
+    def _answer(self, link: socket.socket, stack: ExitStack) -> None:
+        record, files = receive(link, stack)
         try:
             result = self._run(record, files)
         except (IsolationError, OSError) as error:
-            send(self._link, {"error": str(error)})
+            send(link, {"error": str(error)})
         else:
             streams = [stack.enter_context(sealed(data)).fileno() for data in (result.stdout, result.stderr)]
             told, made = self._made(len(record["writable"]), stack)
             plain = asdict(result) | {"stdout": "", "stderr": ""}
-            send(self._link, {"result": plain, "files": told}, [*streams, *made])
+            send(link, {"result": plain, "files": told}, [*streams, *made])
         finally:
             self._clear()
 
     def _run(self, record: Record, files: Sequence[IO[bytes]]) -> BoxResult:
-        small = content(files[0], SMALL_BYTES)
-        readonly, writable, open_files = [], [], []
+        nested = isinstance(self._boxes, Nested)
+        place = Place(files, content(files[0], SMALL_BYTES), None if nested else self._kept)
+        readonly, writable, linked = [], [], []
         for number, (inside, told) in enumerate(record["readonly"]):
             target = self._given / str(number)
-            target.parent.mkdir(exist_ok=True)
-            open_files += unpack(told, files, small, target)
+            linked += place.make(told, target)
             readonly.append((str(target), inside))
         for number, (inside, told) in enumerate(record["writable"]):
             target = self._taken / str(number)
             target.mkdir(parents=True)
-            unpack(told, files, small, target)
+            place.make(told, target)
             writable.append((str(target), inside))
-        stdin, stdout = (None if at is None else files[at].fileno() for at in (record["stdin"], record["stdout"]))
-        limits, environment = Limits(**record["limits"]), record["environment"]
-        assert stdin is not None
-        box = Box(record["argv"], limits, stdin, readonly, writable, stdout=stdout, environment=environment)
-        return self._boxes.run(box, open_files, self._hung_up)
+        stdin = files[record["stdin"]].fileno()
+        stdout = None if record["stdout"] is None else files[record["stdout"]].fileno()
+        limits, proc = Limits(**record["limits"]), record["proc"]
+        box = Box(record["argv"], limits, stdin, readonly, writable, proc, stdout, record["environment"])
+        return self._boxes.run(box, linked) if isinstance(self._boxes, Nested) else self._boxes.run(box)
 
-    def _hung_up(self) -> bool:
-        """Nothing is to come while a box runs but the end of the connection."""
-        return bool(select.select([self._link], [], [], 0)[0])
+    def _unwanted(self, box: Box) -> bool:
+        """Whether the judge has gone, or there are too many processes: gVisor does not enforce their number."""
+        gone = self._link is not None and bool(select.select([self._link], [], [], 0)[0])
+        return gone or own_processes(os.geteuid()) > self._before + box.limits.processes + _HELPERS
 
     def _made(self, folders: int, stack: ExitStack) -> tuple[list[list[Any]], list[int]]:
         """Regular files right below the writable folders: (folder, name, executable), and the files."""
@@ -190,6 +205,18 @@ class _Session:
 
     def _holds(self, path: Path) -> bool:
         return any(kept == path or path in kept.parents for kept in self._keep)
+
+
+def _boxes(kind: str, folder: Path, unwanted: Callable[[Box], bool]) -> Bubblewrap | Nested:
+    if kind == "nested":
+        return Nested(folder, unwanted)
+    try:
+        return proven(lambda inner: Bubblewrap(inner, unwanted=unwanted), folder / Bubblewrap.name)
+    except IsolationError as error:
+        if kind == Bubblewrap.name:
+            raise
+        logger.warning("bubblewrap is not used in this container: %s", error)
+    return Nested(folder, unwanted)
 
 
 def _no_link(path: str, flags: int) -> int:
