@@ -44,7 +44,7 @@ def open_pod_probes(boxes: Backend, program: Path, runner: Path, unclaimed: Coll
     """
 
     def ask(*argv: str, stdin: bytes = b"") -> BoxResult:
-        return boxes.run(Box(["/box/probe", *argv], _LIMITS, stdin, [(str(program), "/box/probe")], proc=True))
+        return boxes.run(Box(["/box/probe", *argv], _LIMITS, stdin, [(str(program), "/box/probe")]))
 
     found = open_probes(boxes, program, unclaimed, private=True)
     others = answers(ask("others", stdin=f"{runner}\n".encode()))
