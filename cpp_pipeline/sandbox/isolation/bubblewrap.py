@@ -40,9 +40,7 @@ class Bubblewrap:
     name = "bubblewrap"
     level: Level = "namespaces"
 
-    def __init__(
-        self, scratch: Path, bwrap: str = "bwrap", unwanted: Callable[[Box], bool] | None = None
-    ) -> None:
+    def __init__(self, scratch: Path, bwrap: str = "bwrap", unwanted: Callable[[Box], bool] | None = None) -> None:
         found = shutil.which(bwrap)
         if found is None:
             raise IsolationError(f"{bwrap} is not installed; on Debian: apt-get install bubblewrap")

@@ -127,9 +127,7 @@ class Processes:
                     self._changed.notify_all()
             return replace(result, out_of_memory=group.out_of_memory()), status.read(1 << 12)
 
-    def _start(
-        self, box: Box, asked: Order, stdin: int, groups: Sequence[int], status: int
-    ) -> subprocess.Popen[bytes]:
+    def _start(self, box: Box, asked: Order, stdin: int, groups: Sequence[int], status: int) -> subprocess.Popen[bytes]:
         joins = [word for fd in groups for word in ("-j", str(fd))]
         with self._changed:
             if self._closed:

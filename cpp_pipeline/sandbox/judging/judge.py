@@ -162,6 +162,10 @@ class Judge:
             "workers": self.workers,
         }
 
+    def wait_seconds(self) -> int:
+        """Always 0: the workers are there."""
+        return 0
+
     def batch(self, jobs: Sequence[Job], deadline: float | None = None) -> Generator[Result, None, None]:
         """Exactly one result a job, in the order in which they are known; see `protocol.Judging`.
 
@@ -332,7 +336,9 @@ def _opened(backend: str, work: Path, bwrap: str, allow_unsafe: bool) -> Backend
 def _sources() -> str:
     """Digest of our own sources that decide a verdict: after a change of them earlier verdicts are not used."""
     room = Path(__file__).resolve().parents[1]
-    files = sorted(f for part in ("cpp", "compiling", "isolation", "judging", "pod") for f in (room / part).rglob("*.py"))
+    files = sorted(
+        f for part in ("cpp", "compiling", "isolation", "judging", "pod") for f in (room / part).rglob("*.py")
+    )
     return key(*(f.read_text() for f in files))
 
 

@@ -21,7 +21,7 @@ from cpp_pipeline.sandbox.isolation.process import sealed
 MOST_FILES = 200
 _RECORD_BYTES = 8 << 20
 _BY_DESCRIPTOR = 1 << 20
-_WORTH_KEEPING, _MOST_KEPT = 16 << 20, 8  # precompiled headers
+_WORTH_KEEPING, _MOST_KEPT = 16 << 20, 4  # precompiled headers
 Record = dict[str, Any]
 
 
@@ -50,7 +50,7 @@ def receive(link: socket.socket, stack: ExitStack) -> tuple[Record, list[IO[byte
         data, numbers, _, _ = socket.recv_fds(link, 1, MOST_FILES + 1, socket.MSG_CMSG_CLOEXEC)
     except OSError as error:
         raise Lost(f"nothing comes: {error}") from error
-    files = [stack.enter_context(open(fd, "rb", buffering=0)) for fd in numbers]
+    files: list[IO[bytes]] = [stack.enter_context(os.fdopen(fd, "rb", buffering=0)) for fd in numbers]
     if not data or not files:
         raise Lost("the connection was closed" if not data else "a message without a record")
     try:

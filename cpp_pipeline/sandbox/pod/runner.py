@@ -183,7 +183,7 @@ class _Session:
                 if len(made) >= MOST_FILES // 2 or not entry.is_file(follow_symlinks=False):
                     continue
                 with suppress(OSError):  # a box can make files that nobody may read
-                    file = stack.enter_context(open(entry.path, "rb", opener=_no_link))
+                    file = stack.enter_context(_opened(entry.path))
                     found = os.fstat(file.fileno())
                     if stat.S_ISREG(found.st_mode):
                         told.append([number, entry.name, bool(found.st_mode & stat.S_IXUSR)])
@@ -219,5 +219,5 @@ def _boxes(kind: str, folder: Path, unwanted: Callable[[Box], bool]) -> Bubblewr
     return Nested(folder, unwanted)
 
 
-def _no_link(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+def _opened(path: str) -> IO[bytes]:
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
