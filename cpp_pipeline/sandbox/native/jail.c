@@ -71,7 +71,9 @@ static void limit(const char *order) {
         if (getrlimit(RESOURCES[i].number, &now)) fail("limit", order);
         if (next.rlim_max > now.rlim_max) next.rlim_max = now.rlim_max; /* tighter than asked is as good */
         if (next.rlim_cur > next.rlim_max) next.rlim_cur = next.rlim_max;
-        if (setrlimit(RESOURCES[i].number, &next)) fail("limit", order);
+        if (!setrlimit(RESOURCES[i].number, &next)) return;
+        /* gVisor knows no limit of message queues, and gives a box of its own IPC namespace none but its own */
+        if (errno != EPERM || RESOURCES[i].number != RLIMIT_MSGQUEUE) fail("limit", order);
         return;
     }
     fail("limit", order);
@@ -111,6 +113,53 @@ static void forget_signals(void) {
     sigprocmask(SIG_SETMASK, &none, 0);
 }
 
+static void end_uid(int uid) {
+    pid_t killer = fork(); /* one call, during which none of them can fork */
+    if (killer == 0) {
+        if (!setresuid(uid, uid, uid)) kill(-1, SIGKILL);
+        _exit(0);
+    }
+}
+static void end_children(void) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+    FILE *list = fopen(path, "re");
+    for (int pid; list && fscanf(list, "%d", &pid) == 1;) kill(pid, SIGKILL);
+    if (list) fclose(list);
+}
+
+static sigset_t supervised(void) {
+    sigset_t awaited;
+    sigemptyset(&awaited);
+    sigaddset(&awaited, SIGCHLD);
+    sigaddset(&awaited, SIGTERM);
+    return awaited;
+}
+
+/* Waits for the command, then until nothing is left of it: orphans become ours, since we are a subreaper. */
+static int supervise(pid_t command, int uid, int own_namespaces) {
+    int code = 128 + SIGKILL, ending = 0, status;
+    const struct timespec again = {0, 5000000};
+    const sigset_t awaited = supervised();
+    for (;;) {
+        pid_t pid;
+        while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+            if (pid != command) continue;
+            code = code_of(status);
+            command = 0;
+            ending = 1;
+        }
+        if (pid < 0 && errno == ECHILD) return code;
+        if (ending) {
+            if (command > 0) kill(command, own_namespaces ? SIGTERM : SIGKILL); /* which the first of them waits for */
+            if (uid >= 0) end_uid(uid);
+            end_children();
+        }
+        int got = ending ? sigtimedwait(&awaited, 0, &again) : sigwaitinfo(&awaited, 0);
+        if (got == SIGTERM) ending = 1;
+    }
+}
+
 static void put(const char *path, const char *text) {
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0 || write(fd, text, strlen(text)) < 0) fail("write", path);
@@ -127,19 +176,26 @@ static void separate(void) {
     if (!access("/proc/self/setgroups", F_OK)) put("/proc/self/setgroups", "deny"); /* gVisor has none */
     put("/proc/self/uid_map", uid);
     put("/proc/self/gid_map", gid);
-    for (int first = 1; first >= 0; --first) {
-        pid_t child = fork();
-        if (child < 0) fail("fork", "namespaces");
-        if (child == 0) {
-            if (first) prctl(PR_SET_PDEATHSIG, SIGKILL);
-            continue;
-        }
+    const sigset_t awaited = supervised();
+    sigprocmask(SIG_BLOCK, &awaited, 0);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    pid_t first = fork();
+    if (first < 0) fail("fork", "namespaces");
+    if (first > 0) {
         prctl(PR_SET_DUMPABLE, 0); /* the command has the same uid */
         for (int fd = 0; fd < 3; ++fd) close(fd);
-        for (pid_t ended; (ended = waitpid(-1, &status, 0)) != child;)
-            if (ended < 0 && errno != EINTR) _exit(125);
-        _exit(code_of(status));
+        _exit(supervise(first, -1, 0));
     }
+    sigprocmask(SIG_UNBLOCK, &awaited, 0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    pid_t command = fork();
+    if (command < 0) fail("fork", "namespaces");
+    if (command == 0) return;
+    prctl(PR_SET_DUMPABLE, 0);
+    for (int fd = 0; fd < 3; ++fd) close(fd);
+    for (pid_t ended; (ended = waitpid(-1, &status, 0)) != command;)
+        if (ended < 0 && errno != EINTR) _exit(125);
+    _exit(code_of(status)); /* and all others of the namespace end */
 }
 
 /* What the options ask of the command's process; the last step is exec. */
@@ -176,46 +232,8 @@ static void confine(char **options, char **command) {
     fail("start", command[0]);
 }
 
-static void end_uid(int uid) {
-    pid_t killer = fork(); /* one call, during which none of them can fork */
-    if (killer == 0) {
-        if (!setresuid(uid, uid, uid)) kill(-1, SIGKILL);
-        _exit(0);
-    }
-}
-static void end_children(void) {
-    char path[64];
-    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
-    FILE *list = fopen(path, "re");
-    for (int pid; list && fscanf(list, "%d", &pid) == 1;) kill(pid, SIGKILL);
-    if (list) fclose(list);
-}
-
-/* Waits for the command, then until nothing is left of it: orphans become ours, since we are a subreaper. */
-static int supervise(pid_t command, const sigset_t *awaited, int uid) {
-    int code = 128 + SIGKILL, ending = 0, status;
-    const struct timespec again = {0, 5000000};
-    for (;;) {
-        pid_t pid;
-        while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-            if (pid != command) continue;
-            code = code_of(status);
-            command = 0;
-            ending = 1;
-        }
-        if (pid < 0 && errno == ECHILD) return code;
-        if (ending) {
-            if (command > 0) kill(command, SIGKILL);
-            if (uid >= 0) end_uid(uid);
-            end_children();
-        }
-        int got = ending ? sigtimedwait(awaited, 0, &again) : sigwaitinfo(awaited, 0);
-        if (got == SIGTERM) ending = 1;
-    }
-}
-
 int main(int argc, char **argv) {
-    int parent = 0, ours = -1;
+    int parent = 0, ours = -1, own = 0;
     if (argc == 2 && !strcmp(argv[1], "-V")) {
         long version = syscall(LANDLOCK_CREATE, 0, 0, 1);
         return printf("%ld\n", version < 0 ? 0 : version) < 0;
@@ -226,17 +244,17 @@ int main(int argc, char **argv) {
         if (strchr("sjk", command[0][1]) && fcntl(number(command[1]), F_SETFD, FD_CLOEXEC)) fail("descriptor", command[1]);
         if (command[0][1] == 'p') parent = number(command[1]);
         if (command[0][1] == 'a') ours = number(command[1]);
+        own |= command[0][1] == 'n';
     }
     if (command + 1 >= argv + argc) return 125;
     *command++ = 0; /* where the options end */
     forget_signals();
     if (!parent) confine(options, command);
-    sigset_t awaited;
-    sigemptyset(&awaited);
-    sigaddset(&awaited, SIGCHLD);
-    sigaddset(&awaited, SIGTERM);
+    const sigset_t awaited = supervised();
     sigprocmask(SIG_BLOCK, &awaited, 0);
-    if (prctl(PR_SET_PDEATHSIG, SIGTERM) || prctl(PR_SET_CHILD_SUBREAPER, 1)) fail("prctl", "supervise");
+    if (prctl(PR_SET_PDEATHSIG, SIGTERM)) fail("prctl", "supervise");
+    /* gVisor of 2022 has no subreapers; a process namespace leaves no orphans */
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1) && !own) fail("prctl", "subreaper");
     if (getppid() != parent) return 125; /* it died before we could ask to be told */
     pid_t pid = fork();
     if (pid < 0) fail("fork", "");
@@ -247,5 +265,5 @@ int main(int argc, char **argv) {
         confine(options, command);
     }
     for (int fd = 0; fd < 3; ++fd) close(fd); /* readers of the command's output must see its end */
-    return supervise(pid, &awaited, ours);
+    return supervise(pid, ours, own);
 }

@@ -59,9 +59,9 @@ def _parser() -> argparse.ArgumentParser:
 def _judge(args: argparse.Namespace) -> int:
     tokens = Tokens.from_file(args.token_file) if args.token_file else None
     # precompiled headers, programs of the tests: nothing of it is for the runner's uid but what is sent
-    args.folder.mkdir(parents=True, exist_ok=True)
-    args.folder.chmod(0o700)
-    tempfile.tempdir = str(args.folder)
+    private = args.folder / "private"  # the folder itself belongs to root where it is a volume
+    private.mkdir(mode=0o700, parents=True, exist_ok=True)
+    tempfile.tempdir = str(private)
     lost = threading.Event()
 
     def when_lost() -> None:

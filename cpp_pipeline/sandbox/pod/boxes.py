@@ -20,10 +20,10 @@ from typing import IO, Any
 from cpp_pipeline.sandbox.isolation.box import Box, BoxResult, IsolationError, Level
 from cpp_pipeline.sandbox.isolation.launcher import build
 from cpp_pipeline.sandbox.isolation.process import source
-from cpp_pipeline.sandbox.pod.channel import Lost, Parcel, Record, content, receive, send
+from cpp_pipeline.sandbox.pod.channel import Lost, Parcel, Record, content, name_senders, receive, send
 from cpp_pipeline.sandbox.pod.nested import Nested
 from cpp_pipeline.sandbox.pod.probes import UNENFORCED, open_pod_probes
-from cpp_pipeline.sandbox.pod.runner import VERSION, peer_uid
+from cpp_pipeline.sandbox.pod.runner import VERSION
 
 _CONNECT_SECONDS, _ANSWER_SECONDS = 120.0, 30.0
 _AGAIN_SECONDS = 0.1
@@ -111,7 +111,7 @@ class PodBoxes:
         }
         self._link.settimeout(box.limits.wall_seconds + _ANSWER_SECONDS)
         send(self._link, record, [*files, *streams])
-        reply, made = receive(self._link, stack)
+        reply, made = receive(self._link, stack, self.uid)
         if "error" in reply:
             raise IsolationError(str(reply["error"]))
         result = _result(reply, made, box)
@@ -122,15 +122,13 @@ class PodBoxes:
         with ExitStack() as stack:
             self._link.settimeout(_ANSWER_SECONDS)
             try:
-                about, _ = receive(self._link, stack)
+                about, _ = receive(self._link, stack, self.uid)
             except Lost as error:
                 raise IsolationError(f"the runner at {path} does not answer: {error}") from error
         if about.get("version") != VERSION:
             raise IsolationError(f"the runner at {path} has other messages: give both containers one image")
         if f"pod-{about.get('boxes')}" not in UNENFORCED:
             raise IsolationError(f"the runner at {path} has boxes of an unknown kind: {about.get('boxes')!r}")
-        if peer_uid(self._link) == self.uid:
-            raise IsolationError(f"judge and runner have the same uid {self.uid}: give them two (runAsUser)")
         return about
 
 
@@ -155,6 +153,7 @@ def _connected(path: Path) -> socket.socket:
     deadline = time.monotonic() + _CONNECT_SECONDS
     while True:
         link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        name_senders(link)
         try:
             link.connect(str(path))
         except OSError as error:

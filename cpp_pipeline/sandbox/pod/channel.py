@@ -10,6 +10,7 @@ import json
 import os
 import socket
 import stat
+import struct
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -22,11 +23,17 @@ MOST_FILES = 200
 _RECORD_BYTES = 8 << 20
 _BY_DESCRIPTOR = 1 << 20
 _WORTH_KEEPING, _MOST_KEPT = 16 << 20, 4  # precompiled headers
+_NUMBER, _SENDER = struct.Struct("i"), struct.Struct("3i")
 Record = dict[str, Any]
 
 
 class Lost(Exception):
     """The other side has gone, or what it sends is no message of ours."""
+
+
+def name_senders(link: socket.socket) -> None:
+    """Have the kernel tell with each message who sent it."""
+    link.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
 
 
 def send(link: socket.socket, record: Record, files: Sequence[int] = ()) -> None:
@@ -38,21 +45,30 @@ def send(link: socket.socket, record: Record, files: Sequence[int] = ()) -> None
             raise Lost(f"nothing can be sent: {error}") from error
 
 
-def receive(link: socket.socket, stack: ExitStack) -> tuple[Record, list[IO[bytes]]]:
-    """One message; its files are closed with the stack.
+def receive(link: socket.socket, stack: ExitStack, own_uid: int) -> tuple[Record, list[IO[bytes]]]:
+    """One message from another user; its files are closed with the stack.
+
+    The link must have been told to `name_senders`. Each message names its sender, since what SO_PEERCRED tells under
+    gVisor is our own user.
 
     Raises
     ------
     Lost
-        The connection has ended, was silent for too long, or brought no message.
+        The connection has ended, was silent for too long, or brought no message, or one of our own user.
     """
+    room = socket.CMSG_SPACE((MOST_FILES + 1) * _NUMBER.size) + socket.CMSG_SPACE(_SENDER.size)
     try:
-        data, numbers, _, _ = socket.recv_fds(link, 1, MOST_FILES + 1, socket.MSG_CMSG_CLOEXEC)
+        data, parts, _, _ = link.recvmsg(1, room, socket.MSG_CMSG_CLOEXEC)
     except OSError as error:
         raise Lost(f"nothing comes: {error}") from error
+    found = {kind: part for _, kind, part in parts}
+    numbers = [number for (number,) in _NUMBER.iter_unpack(found.get(socket.SCM_RIGHTS, b""))]
     files: list[IO[bytes]] = [stack.enter_context(os.fdopen(fd, "rb", buffering=0)) for fd in numbers]
     if not data or not files:
         raise Lost("the connection was closed" if not data else "a message without a record")
+    _, uid, _ = _SENDER.unpack(found.get(socket.SCM_CREDENTIALS, _SENDER.pack(0, own_uid, 0)))
+    if uid == own_uid:
+        raise Lost(f"the other side has our own uid {uid}: give judge and runner two (runAsUser)")
     try:
         record = json.loads(content(files[0], _RECORD_BYTES))
     except ValueError as error:

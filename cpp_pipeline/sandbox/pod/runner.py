@@ -15,7 +15,6 @@ import select
 import signal
 import socket
 import stat
-import struct
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -27,7 +26,7 @@ from cpp_pipeline.sandbox.isolation.box import Box, BoxResult, IsolationError, L
 from cpp_pipeline.sandbox.isolation.bubblewrap import Bubblewrap
 from cpp_pipeline.sandbox.isolation.choose import proven
 from cpp_pipeline.sandbox.isolation.process import sealed
-from cpp_pipeline.sandbox.pod.channel import MOST_FILES, Lost, Place, Record, content, receive, send
+from cpp_pipeline.sandbox.pod.channel import MOST_FILES, Lost, Place, Record, content, name_senders, receive, send
 from cpp_pipeline.sandbox.pod.nested import Nested, own_processes, remove, under_gvisor
 
 logger = logging.getLogger(__name__)
@@ -76,17 +75,9 @@ def serve(path: Path, folder: Path, kind: str = "auto") -> NoReturn:
         for _ in itertools.count():
             link, _ = server.accept()
             with link:
-                if peer_uid(link) == os.geteuid():
-                    logger.error("a process of our own uid asked for a box: refused")
-                    continue
+                name_senders(link)
                 session.run(link)
     raise AssertionError("unreachable")
-
-
-def peer_uid(link: socket.socket) -> int:
-    """The user at the other end of a unix socket."""
-    found = link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    return int(struct.unpack("3i", found)[1])
 
 
 def _clean_environment() -> None:
@@ -137,7 +128,7 @@ class _Session:
             self._clear()
 
     def _answer(self, link: socket.socket, stack: ExitStack) -> None:
-        record, files = receive(link, stack)
+        record, files = receive(link, stack, os.geteuid())
         try:
             result = self._run(record, files)
         except (IsolationError, OSError) as error:
