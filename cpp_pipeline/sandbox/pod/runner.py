@@ -89,6 +89,8 @@ def _clean_environment() -> None:
 
 def _see_that_we_are_alone() -> None:
     uid = os.geteuid()
+    if uid == 0:
+        raise IsolationError("the runner is refused to root: give its container a uid (runAsUser)")
     if own_processes(uid) > 1:
         raise IsolationError(f"uid {uid} has other processes: the runner clears away all that its uid leaves behind")
     writable = [entry for entry in sys.path if os.access(entry or ".", os.W_OK)]
@@ -132,14 +134,14 @@ class _Session:
         try:
             result = self._run(record, files)
         except (IsolationError, OSError) as error:
+            self._clear()
             send(link, {"error": str(error)})
         else:
             streams = [stack.enter_context(sealed(data)).fileno() for data in (result.stdout, result.stderr)]
             told, made = self._made(len(record["writable"]), stack)
+            self._clear()  # what is open stays
             plain = asdict(result) | {"stdout": "", "stderr": ""}
             send(link, {"result": plain, "files": told}, [*streams, *made])
-        finally:
-            self._clear()
 
     def _run(self, record: Record, files: Sequence[IO[bytes]]) -> BoxResult:
         nested = isinstance(self._boxes, Nested)
