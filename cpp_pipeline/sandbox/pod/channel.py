@@ -11,7 +11,7 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,12 +139,15 @@ class Place:
     small: bytes
     kept: Path | None
 
-    def make(self, told: Iterable[Sequence[Any]], target: Path) -> list[int]:
+    def make(self, told: Sequence[Sequence[Any]], target: Path) -> list[int]:
         """Make the files that a parcel tells of; gives the descriptors that they are links to.
 
         `target` is the file itself where its name is empty, else the folder that they lie in.
         """
         linked = []
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if [name for name, *_ in told] != [""]:
+            target.mkdir(exist_ok=True)
         for name, which, begin, size, mode, stamp in told:
             path = target / name if name else target
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -50,6 +50,7 @@ def test_files_small_and_large_arrive_with_their_modes(
         found = {name: (tmp_path / "target" / name).read_bytes() for name in given}
         assert found == given
         assert os.access(tmp_path / "target" / "large", os.X_OK)
+        assert place.make([], tmp_path / "nothing") == [] and (tmp_path / "nothing").is_dir()
         assert len(linked) == (0 if kept else 2)
         assert len(list(copies.iterdir())) == (1 if kept else 0)  # the one that is worth it
 

@@ -19,7 +19,7 @@ HEAD = "int solve(int a)"
 TESTS = [{"args": [2], "expected": 3}, {"args": [5], "expected": 6}]
 ASSERTS = "#undef NDEBUG\n#include <cassert>\nint main() { assert(solve(2) == 3); assert(solve(5) == 6); }"
 SEEN_IN_A_CONTAINER = {"read_files", "include_secret_in_assembler", "find_secret_while_compiling"}
-"""Canaries that look for /etc/passwd or /proc/1: seen by boxes without a root of their own, in a pod without secrets."""
+"""Canaries that look for /etc/passwd or /proc/1: seen by boxes without a root of their own; in a pod no secrets."""
 
 
 def function(body: str, id: str, **more: object) -> Job:
