@@ -192,6 +192,8 @@ class Claims:
             return PoolError(f"{where}: {error}; SANDBOX_POOL names a SandboxWarmPool")
         if isinstance(error, HTTPError | ConnectionError):
             return PoolError(f"{where}: the API server cannot be reached ({type(error).__name__})")
+        if isinstance(error, Exception) and not isinstance(error, PoolError):
+            return PoolError(f"{where}: {error!r}")
         return error
 
 

@@ -163,7 +163,7 @@ class Leases:
                         self._busy.add(lease)
                         return lease
                     if self._trouble is not None and not self._busy:
-                        raise self._trouble
+                        raise PoolError(str(self._trouble))
                     if deadline is not None and time.monotonic() > deadline:
                         raise PoolError("the deadline passed before a pod was free")
                     self._changed.wait(_TICK_SECONDS)
@@ -230,9 +230,6 @@ class Leases:
             client.close()
             self._give_back(claimed.claim, "unusable")
             raise PoolError(f"the pod of claim {claimed.claim} cannot be used: {error}") from error
-        except BaseException:
-            client.close()
-            raise
         return Lease(claimed.claim, client, about)
 
     def _retire_some(self) -> None:
