@@ -72,7 +72,8 @@ def _uid(pid: str) -> int:
         return -1
 
 
-def test_the_judge_ends_with_its_runner_and_gives_no_verdict(tmp_path: Path) -> None:
+@pytest.mark.slow  # a pod of its own builds its precompiled headers
+def test_the_judge_ends_with_its_runner_and_gives_no_verdict() -> None:
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         with pod(Path(name), "nested") as own, SandboxClient(own.url, retries=0, outage_seconds=0.0) as client:
