@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+import cpp_pipeline
 from cpp_pipeline.sandbox.__main__ import main
 from cpp_pipeline.sandbox.client import SandboxClient
 from cpp_pipeline.sandbox.controller.service import Service
@@ -192,3 +198,33 @@ def test_the_command_names_the_settings(
     monkeypatch.setenv("CPP_PIPELINE_K8S_CONFIG", "/nonexistent/config")
     assert main(serve) == 1
     assert "CPP_PIPELINE_K8S_CONFIG" in capsys.readouterr().err
+
+
+def test_a_controller_that_is_told_to_stop_gives_every_pod_back(cluster: Cluster, tmp_path: Path) -> None:
+    simulator = cluster.only_simulated()
+    make_pool(cluster, 2)
+    config = tmp_path / "config"
+    config.write_text(json.dumps(simulator.kubeconfig()))
+    settings = {
+        "SANDBOX_POOL": NAME,
+        "SANDBOX_POOL_NAMESPACE": cluster.namespace,
+        "CPP_PIPELINE_K8S_CONFIG": str(config),
+        "PATH": os.environ["PATH"],
+    }
+    repository = Path(cpp_pipeline.__path__[0]).parent
+    command = [sys.executable, "-m", "cpp_pipeline.sandbox", "serve", "--port", "0", "--backend", "agent-sandbox"]
+    process = subprocess.Popen(command, env=settings, cwd=repository, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        url = process.stdout.readline().decode().split()[1]
+        with SandboxClient(url) as client:
+            assert [r.verdict for r in client.batch_verify([job("")])] == ["AC"]
+        assert len(listed(cluster, "sandboxclaims")) == 1
+        process.terminate()
+        assert process.wait(60) == 0
+        assert listed(cluster, "sandboxclaims") == []
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
