@@ -28,6 +28,20 @@ class Settings:
     """Candidates judged side by side; 0 means one a core."""
     sandbox_backend: str = "auto"
     """Isolation of the controller on this machine: auto, bubblewrap, landlock or gvisor."""
+    sandbox_pool: str = ""
+    """SandboxWarmPool whose pods the controller with `--backend agent-sandbox` claims."""
+    sandbox_pool_namespace: str = ""
+    """Its namespace; empty: `CPP_PIPELINE_K8S_NAMESPACE`."""
+    sandbox_pool_leases: int = 8
+    """Most pods that one controller holds at a time; each judges one batch at a time."""
+    sandbox_pool_uses: int = 200
+    """Batches after which a pod is given back and another one claimed."""
+    sandbox_pool_seconds: int = 1800
+    """Seconds after which a pod is given back and another one claimed."""
+    pod_name: str = ""
+    """Read from `POD_NAME`, with `POD_UID`: the pod that this runs in, which owns the pods that it claims."""
+    pod_uid: str = ""
+    """See `pod_name`."""
     real_cpp: bool = True
     """`run` also takes real C++ from Debian source packages."""
     allow_unknown_licence: bool = False
@@ -73,7 +87,7 @@ class Settings:
         env = os.environ if env is None else env
         values: dict[str, object] = {}
         for f in fields(cls):
-            own_name = f.name.startswith(("sandbox_", "dagster_", "spark_", "xdg_"))
+            own_name = f.name.startswith(("sandbox_", "dagster_", "spark_", "xdg_", "pod_"))
             name = f.name.upper() if own_name else f"CPP_PIPELINE_{f.name.upper()}"
             raw = env.get(name)
             if raw is None or raw == "":

@@ -14,11 +14,13 @@ from cpp_pipeline.sandbox.canaries import run_canaries
 from cpp_pipeline.sandbox.client import SandboxClient, SandboxUnavailable
 from cpp_pipeline.sandbox.controller.service import QUEUE_SECONDS
 from cpp_pipeline.sandbox.controller.serving import DRAIN_SECONDS, die_with_parent, open_socket, serve, stop_on_sigterm
-from cpp_pipeline.sandbox.controller.startup import Remote, start_service
+from cpp_pipeline.sandbox.controller.startup import Pool, Remote, start_service
 from cpp_pipeline.sandbox.controller.tokens import Tokens
 from cpp_pipeline.sandbox.isolation.choose import BACKENDS
 from cpp_pipeline.sandbox.judging.cache import default_cache_folder
 from cpp_pipeline.sandbox.local import local_controller
+from cpp_pipeline.sandbox.pool.claims import Claims, Owner, PoolError
+from cpp_pipeline.sandbox.pool.leases import Terms
 from cpp_pipeline.settings import Settings
 
 
@@ -28,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         return _serve(args) if args.command == "serve" else _check(args.url)
-    except (SandboxUnavailable, _Usage) as error:
+    except (SandboxUnavailable, PoolError, _Usage) as error:
         print(error, file=sys.stderr)
         return 2 if isinstance(error, _Usage) else 1
     except KeyboardInterrupt:
@@ -49,9 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--token-file", type=Path, help="file with the bearer token, or with the old and the new one, a line each")
     add(
         "--backend",
-        choices=(*BACKENDS, "remote"),
+        choices=(*BACKENDS, "remote", "agent-sandbox"),
         default="auto",
-        help="isolation; remote hands work to the controller at --url",
+        help="isolation; remote hands work to the controller at --url, agent-sandbox to pods of SANDBOX_POOL",
     )
     add("--url", help="controller of the backend remote, with the token of SANDBOX_TOKEN")
     add("--allow-unsafe", action="store_true", help="for the backend none, with CPP_PIPELINE_ALLOW_UNSAFE=1")
@@ -101,17 +103,34 @@ def _serve(args: argparse.Namespace) -> int:
     return 0
 
 
-def _prepared(args: argparse.Namespace) -> tuple[Tokens | None, Remote | None, socket.socket]:
+def _prepared(args: argparse.Namespace) -> tuple[Tokens | None, Remote | Pool | None, socket.socket]:
     try:
         tokens = Tokens.from_file(args.token_file) if args.token_file else None
         if not _is_loopback(args.host) and tokens is None:
             raise _Usage(f"refusing to bind {args.host} without --token-file: everybody could run code here")
         if (args.backend == "remote") != bool(args.url):
             raise _Usage("--backend remote and --url belong together: give both or neither")
-        remote = Remote(args.url, Settings.from_env().sandbox_token or None) if args.url else None
+        settings = Settings.from_env()
+        remote: Remote | Pool | None = Remote(args.url, settings.sandbox_token or None) if args.url else None
+        if args.backend == "agent-sandbox":
+            remote = _pool(settings)
         return tokens, remote, open_socket(args.host, args.port)
     except (OSError, OverflowError, ValueError) as error:
         raise _Usage(f"cannot serve on {args.host}:{args.port}: {error}") from error
+
+
+def _pool(settings: Settings) -> Pool:
+    if not settings.sandbox_pool:
+        raise _Usage("--backend agent-sandbox needs SANDBOX_POOL, the name of a SandboxWarmPool")
+    terms = Terms(
+        most=settings.sandbox_pool_leases, uses=settings.sandbox_pool_uses, seconds=settings.sandbox_pool_seconds
+    )
+    if min(terms.most, terms.uses, terms.seconds) < 1:
+        raise _Usage("SANDBOX_POOL_LEASES, SANDBOX_POOL_USES and SANDBOX_POOL_SECONDS have to be 1 or more")
+    owner = Owner(settings.pod_name, settings.pod_uid) if settings.pod_name and settings.pod_uid else None
+    namespace = settings.sandbox_pool_namespace or settings.k8s_namespace
+    claims = Claims(namespace, settings.sandbox_pool, terms.seconds, owner, settings.k8s_config)
+    return Pool(claims, terms, settings.sandbox_token or None)
 
 
 def _cache(folder: str | None) -> Path | None:

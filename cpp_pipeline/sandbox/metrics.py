@@ -29,18 +29,22 @@ _COUNTERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "sandbox_tamper_signals_total": ("signs that a candidate acted against the protocol", ("kind",)),
     "sandbox_kills_total": ("boxes ended early", ("reason",)),
     "sandbox_rejected_total": ("requests refused before they were judged", ("kind",)),
+    "sandbox_pool_claims_total": ("pods asked for, by what came of it", ("outcome",)),
+    "sandbox_pool_retired_total": ("pods given back, by reason", ("reason",)),
     "sandbox_replays_total": ("requests answered by an earlier one with the same key", ("how",)),
 }
 _GAUGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "sandbox_queue_depth": ("jobs admitted and not answered", ()),
     "sandbox_queue_cpu_seconds": ("estimated CPU seconds of the jobs admitted and not answered", ()),
     "sandbox_inflight": ("requests being answered", ()),
+    "sandbox_pool_leases": ("pods held", ("state",)),
     "sandbox_isolation_level": ("1 for the isolation in use", ("backend", "level")),
 }
 _SECONDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 _HISTOGRAMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "sandbox_compile_seconds": ("CPU seconds of one compilation", ("tier", "pch", "cached")),
     "sandbox_run_seconds": ("CPU seconds of one run", ("harness",)),
+    "sandbox_pool_claim_seconds": ("seconds from the claim of a pod until its judge answered", ()),
     "sandbox_queue_wait_seconds": ("seconds from the request to its first result", ()),
 }
 

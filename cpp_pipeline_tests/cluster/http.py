@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from cpp_pipeline_tests.cluster.kubelet import stamp
-from cpp_pipeline_tests.cluster.objects import KINDS, ApiError, Object, has_fields, matches, qualified
+from cpp_pipeline_tests.cluster.objects import KINDS, ApiError, Object, group_of, has_fields, matches, qualified
 
 if TYPE_CHECKING:
     from cpp_pipeline_tests.cluster.simulator import Simulator
 
 PATH = re.compile(
-    r"/(?:api/v1|apis/batch/v1)"
+    r"/(?:api/v1|apis/(?P<group>batch/v1|agents\.x-k8s\.io/v1beta1|extensions\.agents\.x-k8s\.io/v1beta1))"
     r"(?:/namespaces/(?P<namespace>[^/]+)(?=/))?"
     r"/(?P<resource>[a-z]+)(?:/(?P<name>[^/]+))?(?:/(?P<part>[a-z]+))?"
 )
@@ -78,7 +78,7 @@ class Handler(BaseHTTPRequestHandler):
             self._send(200, SERVER_VERSION)
             return
         found = PATH.fullmatch(unquote(path))
-        if found is None or found["resource"] not in KINDS:
+        if found is None or KINDS.get(found["resource"], ("", ""))[1] != (found["group"] or "v1"):
             raise ApiError(404, "NotFound", "the server could not find the requested resource")
         namespace, resource, name, part = found.group("namespace", "resource", "name", "part")
         self._authorize(verb, resource, namespace, name, part, query)
@@ -112,11 +112,10 @@ class Handler(BaseHTTPRequestHandler):
         wanted = f"{resource}/{part}" if part else resource
         allowed = self.simulator.allowed
         if (verb, wanted) in self.simulator.denied or (allowed is not None and verb not in allowed.get(wanted, ())):
-            group = "batch" if resource == "jobs" else ""
             message = (
                 f"{qualified(resource)}{f' {chr(34)}{name}{chr(34)}' if name else ''} is forbidden: "
                 f'User "system:serviceaccount:{namespace}:default" cannot {verb} resource "{wanted}" '
-                f'in API group "{group}" in the namespace "{namespace}"'
+                f'in API group "{group_of(resource)}" in the namespace "{namespace}"'
             )
             raise ApiError(403, "Forbidden", message)
 

@@ -7,6 +7,7 @@ a handler, as process 1 of a real container does.
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import re
 import shutil
@@ -23,6 +24,7 @@ from cpp_pipeline_tests.cluster.objects import Object, Objects, condition, now
 
 AS_PROCESS_ONE = ["/bin/sh", "-c", 'trap "" TERM; exec "$0" "$@"']
 UNPULLABLE = "registry.invalid/"
+RESTART_SECONDS, PROBE_SECONDS = 0.2, 0.1
 
 
 @dataclass
@@ -41,7 +43,7 @@ class Kubelet:
         self.objects = objects
         self.folder = folder
         self.logs: dict[str, list[Log]] = {}
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._processes: dict[str, dict[str, subprocess.Popen[bytes]]] = {}
         self._known: set[str] = set()
         self._stopped = False
 
@@ -61,15 +63,35 @@ class Kubelet:
 
     def kill(self, uid: str) -> None:
         """End a pod's processes at once, as the kernel does when memory is short."""
-        process = self._processes.get(uid)
-        if process is not None and process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+        for process in list(self._processes.get(uid, {}).values()):
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
 
     def _life(self, pod: Object) -> None:
-        spec = pod["spec"]["containers"][0]
-        if spec["image"].startswith(UNPULLABLE):
-            self._waiting(pod, "ErrImagePull", f'failed to pull and unpack image "{spec["image"]}": not found')
-            return
+        specs = pod["spec"]["containers"]
+        for spec in specs:
+            if spec["image"].startswith(UNPULLABLE):
+                self._waiting(pod, "ErrImagePull", f'failed to pull and unpack image "{spec["image"]}": not found')
+                return
+        with self.objects.changed:
+            pod["status"]["podIP"] = address_of(pod["metadata"]["uid"])
+        codes: list[int] = []
+        others = [threading.Thread(target=self._container, args=(pod, spec, codes), daemon=True) for spec in specs[1:]]
+        for other in others:
+            other.start()
+        self._container(pod, specs[0], codes)
+        for other in others:
+            other.join()
+        with self.objects.changed:
+            failed = any(codes)
+            pod["status"]["phase"] = "Failed" if failed else "Succeeded"
+            condition(pod, "Ready", "False", "PodFailed" if failed else "PodCompleted")
+            self.objects.touch("pods", pod)
+            if "deletionTimestamp" in pod["metadata"] and not pod["metadata"].get("finalizers"):
+                self.objects.release("pods", pod)
+
+    def _container(self, pod: Object, spec: Object, codes: list[int]) -> None:
+        """All attempts of one container."""
         restarts = 0
         while True:
             code = self._attempt(pod, spec, restarts)
@@ -77,17 +99,14 @@ class Kubelet:
             if not again or self._stopped or "deletionTimestamp" in pod["metadata"]:
                 break
             restarts += 1
-        with self.objects.changed:
-            pod["status"]["phase"] = "Failed" if code else "Succeeded"
-            condition(pod, "Ready", "False", "PodCompleted" if not code else "PodFailed")
-            self.objects.touch("pods", pod)
-            if "deletionTimestamp" in pod["metadata"] and not pod["metadata"].get("finalizers"):
-                self.objects.release("pods", pod)
+            time.sleep(RESTART_SECONDS)
+        codes.append(code)
 
     def _waiting(self, pod: Object, reason: str, message: str) -> None:
         with self.objects.changed:
             state = {"waiting": {"reason": reason, "message": message}}
-            pod["status"]["containerStatuses"] = [_container(pod, state, 0, False)]
+            spec = pod["spec"]["containers"][0]
+            _set(pod, spec, state, 0, False)
             self.objects.touch("pods", pod)
             self.objects.event("Warning", pod, "Failed", f"Failed to pull image: {message}")
 
@@ -97,7 +116,8 @@ class Kubelet:
         with self.objects.changed:
             if "deletionTimestamp" in pod["metadata"]:
                 return 137
-            self.logs.setdefault(uid, []).append(log)
+            if spec is pod["spec"]["containers"][0]:
+                self.logs.setdefault(uid, []).append(log)
         started = now()
         try:
             process = self._start(pod, spec)
@@ -105,13 +125,13 @@ class Kubelet:
             reason, code = "StartError", 128
             log.lines.append((stamp(), f"exec: {error}".encode()))
         else:
-            self._processes[uid] = process
+            self._processes.setdefault(uid, {})[spec["name"]] = process
             with self.objects.changed:
-                pod["status"] |= {"phase": "Running", "startTime": started, "podIP": "127.0.0.1"}
-                running = {"running": {"startedAt": started}}
-                pod["status"]["containerStatuses"] = [_container(pod, running, restarts, True)]
-                condition(pod, "Ready", "True")
+                pod["status"] |= {"phase": "Running", "startTime": started}
+                _set(pod, spec, {"running": {"startedAt": started}}, restarts, True)
                 self.objects.touch("pods", pod)
+            if "readinessProbe" in spec:
+                threading.Thread(target=self._probe, args=(pod, spec, process), daemon=True).start()
             reader = threading.Thread(target=self._read, args=(process, log), daemon=True)
             reader.start()
             self._wait(pod, process)
@@ -121,7 +141,7 @@ class Kubelet:
         with self.objects.changed:
             log.ended = True
             ended = {"exitCode": code, "reason": reason, "startedAt": started, "finishedAt": now()}
-            pod["status"]["containerStatuses"] = [_container(pod, {"terminated": ended}, restarts, False)]
+            _set(pod, spec, {"terminated": ended}, restarts, False)
             self.objects.changed.notify_all()
         return code
 
@@ -136,6 +156,28 @@ class Kubelet:
             time.sleep(0.02)
         with contextlib.suppress(ProcessLookupError):  # a container's other processes end with its first one
             os.killpg(process.pid, signal.SIGKILL)
+
+    def _probe(self, pod: Object, spec: Object, process: subprocess.Popen[bytes]) -> None:
+        """Ask the container over HTTP until it ends; the pod's condition follows."""
+        get = spec["readinessProbe"]["httpGet"]
+        ports = {port.get("name"): port["containerPort"] for port in spec.get("ports", [])}
+        place = f"{pod['status']['podIP']}:{ports.get(get['port'], get['port'])}"
+        while process.poll() is None and not self._stopped:
+            connection = http.client.HTTPConnection(place, timeout=5)
+            try:
+                connection.request("GET", get["path"])
+                ready = connection.getresponse().status == 200
+            except (OSError, http.client.HTTPException):
+                ready = False
+            finally:
+                connection.close()
+            with self.objects.changed:
+                status = next(s for s in pod["status"]["containerStatuses"] if s["name"] == spec["name"])
+                if status["ready"] != ready and "running" in status["state"]:
+                    status["ready"] = ready
+                    note_ready(pod)
+                    self.objects.touch("pods", pod)
+            time.sleep(PROBE_SECONDS)
 
     def _read(self, process: subprocess.Popen[bytes], log: Log) -> None:
         assert process.stdout is not None
@@ -182,10 +224,30 @@ def _value(pod: Object, entry: Object) -> str:
     return str(pod[part].get(name, ""))
 
 
-def _container(pod: Object, state: Object, restarts: int, ready: bool) -> Object:
-    spec = pod["spec"]["containers"][0]
-    found = {"name": spec["name"], "image": spec["image"], "imageID": spec["image"], "ready": ready}
-    return {**found, "started": ready, "restartCount": restarts, "state": state}
+def _set(pod: Object, spec: Object, state: Object, restarts: int, started: bool) -> None:
+    """The status of one container, and with it that of the pod. The caller holds the lock."""
+    ready = started and "readinessProbe" not in spec
+    told = {"name": spec["name"], "image": spec["image"], "imageID": spec["image"], "ready": ready}
+    told |= {"started": started, "restartCount": restarts, "state": state}
+    found = pod["status"].setdefault("containerStatuses", [])
+    found[:] = [*(status for status in found if status["name"] != spec["name"]), told]
+    note_ready(pod)
+
+
+def note_ready(pod: Object) -> None:
+    """The pod is ready when all its containers are. The caller holds the lock."""
+    found = pod["status"].get("containerStatuses", [])
+    whole = len(found) == len(pod["spec"]["containers"]) and all(status["ready"] for status in found)
+    if whole:
+        condition(pod, "Ready", "True")
+    else:
+        condition(pod, "Ready", "False", "ContainersNotReady")
+
+
+def address_of(uid: str) -> str:
+    """An address of loopback that no other pod has."""
+    number = int(uid[:6], 16)
+    return f"127.{1 + (number >> 16) % 250}.{(number >> 8) % 256}.{1 + number % 254}"
 
 
 def stamp(seconds: float = 0.0) -> str:

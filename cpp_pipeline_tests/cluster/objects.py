@@ -21,6 +21,10 @@ KINDS = {
     "events": ("Event", "v1"),
     "services": ("Service", "v1"),
     "namespaces": ("Namespace", "v1"),
+    "sandboxes": ("Sandbox", "agents.x-k8s.io/v1beta1"),
+    "sandboxclaims": ("SandboxClaim", "extensions.agents.x-k8s.io/v1beta1"),
+    "sandboxtemplates": ("SandboxTemplate", "extensions.agents.x-k8s.io/v1beta1"),
+    "sandboxwarmpools": ("SandboxWarmPool", "extensions.agents.x-k8s.io/v1beta1"),
 }
 HISTORY = 4000
 
@@ -216,7 +220,7 @@ class Objects:
                     old["count"], old["lastTimestamp"] = old["count"] + 1, now()
                     self.touch("events", old)
                     return
-            resource = {"Job": "jobs", "Pod": "pods"}[thing["kind"]]
+            resource = next(name for name, (known, _) in KINDS.items() if known == thing["kind"])
             about = {"kind": thing["kind"], "apiVersion": KINDS[resource][1], "namespace": meta["namespace"]}
             self.add(
                 "events",
@@ -236,4 +240,10 @@ class Objects:
 
 def qualified(resource: str) -> str:
     """A resource with its group, as messages of the server name it."""
-    return "jobs.batch" if resource == "jobs" else resource
+    group = group_of(resource)
+    return f"{resource}.{group}" if group else resource
+
+
+def group_of(resource: str) -> str:
+    """The API group of a resource; empty for the core's."""
+    return KINDS[resource][1].rpartition("/")[0]

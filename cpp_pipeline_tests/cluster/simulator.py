@@ -16,6 +16,7 @@ from cpp_pipeline_tests.cluster.jobs import FOREGROUND, JobController, delete_po
 from cpp_pipeline_tests.cluster.kubelet import Kubelet
 from cpp_pipeline_tests.cluster.objects import ApiError, Object, Objects, condition, now
 from cpp_pipeline_tests.cluster.podsecurity import LABEL, admit
+from cpp_pipeline_tests.cluster.sandboxes import SandboxController
 
 GPU = {"cloud.google.com/gke-accelerator": "nvidia-l4"}
 GPU_TAINT = "nvidia.com/gpu"
@@ -39,6 +40,7 @@ class Simulator:
         self.nodes = nodes
         self.kubelet = Kubelet(self.objects, folder)
         self.jobs = JobController(self.objects, backoff_seconds)
+        self.sandboxes = SandboxController(self.objects)
         self.denied: set[tuple[str, str]] = set()
         """(verb, resource) that the caller's account may not, as ("create", "jobs") or ("get", "pods/log")."""
         self.allowed: dict[str, Sequence[str]] | None = None
@@ -84,6 +86,7 @@ class Simulator:
         while not self.stopped:
             with self.objects.changed:
                 self.jobs.sync()
+                self.sandboxes.sync()
                 scheduling.schedule(self.objects, self.nodes)
                 self.kubelet.sync()
                 self.objects.changed.wait(SYNC_SECONDS)

@@ -13,6 +13,7 @@ from typing import Any
 
 import kubernetes_validate
 
+from cpp_pipeline_tests.cluster import crds
 from cpp_pipeline_tests.cluster.objects import KINDS, ApiError, Object
 
 VERSION = "1.36"
@@ -41,6 +42,9 @@ def check(resource: str, thing: Object) -> None:
         400 for what cannot be decoded, 422 for what breaks a rule.
     """
     kind, version = KINDS[resource]
+    if crds.known(resource):
+        crds.check(resource, thing)
+        return
     try:
         kubernetes_validate.validate({"apiVersion": version, "kind": kind, **thing}, VERSION, strict=True)
     except kubernetes_validate.ValidationError as error:
@@ -164,6 +168,8 @@ def _quantities(thing: Object) -> Iterator[tuple[str, str]]:
 
 def fill_in(resource: str, thing: Object) -> None:
     """The defaults that the project could see."""
+    if crds.known(resource):
+        thing.setdefault("status", {})
     if resource == "jobs":
         spec = thing["spec"]
         indexed = spec.setdefault("completionMode", "NonIndexed") == "Indexed"

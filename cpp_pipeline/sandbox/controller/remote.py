@@ -20,6 +20,33 @@ _FIRST_ESTIMATE, _WEIGHT = 0.15, 0.05
 T = TypeVar("T")
 
 
+class Tally:
+    """Counts results that were judged elsewhere, and what they cost."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._seconds_per_job = _FIRST_ESTIMATE
+
+    def counted(self, result: Result) -> Result:
+        """The result itself."""
+        if result.error is not None:
+            self._metrics.add("sandbox_errors_total", kind=result.error.split(":")[0])
+        mode = str(result.harness.get("mode", ""))
+        self._metrics.add("sandbox_results_total", verdict=result.verdict or "error", harness=mode)
+        spent = float(result.compile.get("cpu_ms") or 0) + float(result.run.get("cpu_ms") or 0)
+        self._seconds_per_job += _WEIGHT * (spent / 1000 - self._seconds_per_job)
+        return result
+
+    def estimate(self, jobs: Sequence[Job]) -> float:
+        """CPU seconds that the jobs will take, from the mean of those before."""
+        return len(jobs) * self._seconds_per_job
+
+
+def lost(job: Job, trouble: str) -> Result:
+    """A job without a verdict."""
+    return Result(job.id, None, None, None, len(job.test_cases), error=trouble)
+
+
 class RemoteJudge:
     """Has all work done by the controller at `url`; errors stay errors. Further arguments are the client's.
 
@@ -43,7 +70,7 @@ class RemoteJudge:
         self.workers = int(found["workers"])
         self._found = found
         self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="remote")
-        self._seconds_per_job = _FIRST_ESTIMATE
+        self._tally = Tally(self.metrics)
 
     def close(self) -> None:
         """End the calls; what they waited for gets an error."""
@@ -61,11 +88,11 @@ class RemoteJudge:
             with closing(self._client.stream(_until(deadline, jobs))) as results:  # type: ignore[type-var]
                 for result in results:
                     answered[result.id] += 1
-                    yield self._counted(result)
+                    yield self._tally.counted(result)
         except SandboxUnavailable as error:
             trouble = f"worker_lost: {error}"
         for job in _without(jobs, answered):
-            yield self._counted(Result(job.id, None, None, None, len(job.test_cases), error=trouble))
+            yield self._tally.counted(lost(job, trouble))
 
     def cmake(self, job: CMakeJob) -> Future[CMakeResult]:
         """Judge a CMakeLists.txt there."""
@@ -77,26 +104,21 @@ class RemoteJudge:
 
     def estimate(self, jobs: Sequence[Job]) -> float:
         """CPU seconds that the jobs will take there, from the mean of those before."""
-        return len(jobs) * self._seconds_per_job
+        return self._tally.estimate(jobs)
 
     def capabilities(self) -> dict[str, Any]:
         """What the other controller said of itself when this one started."""
         return {**self._found, "remote": self.url}
+
+    def wait_seconds(self) -> int:
+        """Always 0: the workers are there."""
+        return 0
 
     def _asked(self, ask: Callable[[], T]) -> T:
         try:
             return ask()
         except SandboxUnavailable as error:
             raise ConnectionError(str(error)) from error
-
-    def _counted(self, result: Result) -> Result:
-        if result.error is not None:
-            self.metrics.add("sandbox_errors_total", kind=result.error.split(":")[0])
-        mode = str(result.harness.get("mode", ""))
-        self.metrics.add("sandbox_results_total", verdict=result.verdict or "error", harness=mode)
-        spent = float(result.compile.get("cpu_ms") or 0) + float(result.run.get("cpu_ms") or 0)
-        self._seconds_per_job += _WEIGHT * (spent / 1000 - self._seconds_per_job)
-        return result
 
 
 def _until(deadline: float | None, jobs: Sequence[Job]) -> Iterator[Job]:

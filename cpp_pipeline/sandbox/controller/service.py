@@ -97,8 +97,13 @@ class Service:
         return self.judge
 
     def require_room(self) -> Judging:
-        """The judge; refuses with 429 when the queue takes nothing more."""
+        """The judge; refuses with 429 when the queue takes nothing more, or nobody could work on it."""
         judge = self.require()
+        seconds = judge.wait_seconds()
+        if seconds:
+            headers = {"Retry-After": str(seconds)}
+            text = f"no sandbox can be leased now; come again in {seconds} s"
+            raise Refused(429, "pool_exhausted", text, retryable=True, headers=headers)
         if self.admission.full():
             raise _full(self.admission.refusal())
         return judge

@@ -6,6 +6,7 @@ Belongs here: the steps from nothing to a judge that may be trusted, or to the t
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from cpp_pipeline.sandbox.compiling.toolchain import ToolchainError
 from cpp_pipeline.sandbox.controller.remote import RemoteJudge
 from cpp_pipeline.sandbox.controller.service import QUEUE_SECONDS, Service, Trouble
 from cpp_pipeline.sandbox.controller.tokens import Tokens
-from cpp_pipeline.sandbox.isolation import IsolationError
+from cpp_pipeline.sandbox.isolation import Backend, IsolationError
 from cpp_pipeline.sandbox.judging.judge import Judge
 from cpp_pipeline.sandbox.judging.protocol import Judging
+from cpp_pipeline.sandbox.pool.judge import PORT, PoolJudge
+from cpp_pipeline.sandbox.pool.leases import Source, Terms
 from cpp_pipeline.sandbox.types import Job
 
 logger = logging.getLogger(__name__)
@@ -29,15 +32,25 @@ class Remote:
     token: str | None = None
 
 
+@dataclass(frozen=True)
+class Pool:
+    """Pods of a SandboxWarmPool that judge."""
+
+    source: Source
+    terms: Terms
+    token: str | None = None
+    port: int = PORT
+
+
 def start_service(
     workers: int = 0,
     tokens: Tokens | None = None,
     bwrap: str = "bwrap",
-    backend: str = "auto",
+    backend: str | Callable[[Path], Backend] = "auto",
     *,
     allow_unsafe: bool = False,
     cache: Path | None = None,
-    remote: Remote | None = None,
+    remote: Remote | Pool | None = None,
     queue_seconds: float = QUEUE_SECONDS,
 ) -> Service:
     """A service with a proven judge; or without one, with the reason, which every request is told.
@@ -46,8 +59,8 @@ def start_service(
     ----------
     workers, backend, bwrap, allow_unsafe, cache
         As in `Judge`.
-    remote : Remote, optional
-        Have another controller judge; then the parameters above mean nothing.
+    remote : Remote or Pool, optional
+        Have another controller or leased pods judge; then the parameters above mean nothing.
     queue_seconds : float
         Estimated CPU seconds for each worker that may wait.
 
@@ -55,9 +68,13 @@ def start_service(
     ------
     SandboxUnavailable
         The other controller cannot be used.
+    PoolError
+        The cluster of the pool cannot be asked, or refuses.
     """
     found: Judging | Trouble
-    if remote is not None:
+    if isinstance(remote, Pool):
+        found = PoolJudge(remote.source, remote.terms, remote.token, remote.port)
+    elif remote is not None:
         found = RemoteJudge(remote.url, remote.token)
     else:
         found = _proven(workers, backend, bwrap, allow_unsafe, cache)
@@ -65,12 +82,14 @@ def start_service(
         logger.error("nothing will be executed: %s", found.message)
     else:
         isolation = found.capabilities()["isolation"]
-        backend, level = str(isolation["backend"]), str(isolation["level"])
-        found.metrics.add("sandbox_isolation_level", backend=backend, level=level)
+        named, level = str(isolation["backend"]), str(isolation["level"])
+        found.metrics.add("sandbox_isolation_level", backend=named, level=level)
     return Service(found, tokens, queue_seconds)
 
 
-def _proven(workers: int, backend: str, bwrap: str, allow_unsafe: bool, cache: Path | None) -> Judge | Trouble:
+def _proven(
+    workers: int, backend: str | Callable[[Path], Backend], bwrap: str, allow_unsafe: bool, cache: Path | None
+) -> Judge | Trouble:
     try:
         judge = Judge(workers, backend, bwrap, allow_unsafe, cache)
     except IsolationError as error:

@@ -43,7 +43,8 @@ class Box:
 
     `readonly` and `writable` are (host path, path in the box) pairs. `stdin` is what the command reads, or a file
     descriptor to read from; `stdout` a descriptor to write to in place of the collected output.
-    `environment` is added to the box's own few variables. `proc` mounts the box's own /proc.
+    `environment` is added to the box's own few variables. `proc` mounts the box's own /proc. `trusted` says that the
+    command is ours or the data's, and not a candidate's: backends that keep the two apart may run it elsewhere.
     """
 
     argv: Sequence[str]
@@ -54,6 +55,7 @@ class Box:
     proc: bool = False
     stdout: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    trusted: bool = False
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,10 @@ Belongs here: how bubblewrap is called. Not here: running it (`process`), and wh
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from cpp_pipeline.sandbox.isolation.box import Box, BoxResult, IsolationError, Level
@@ -26,6 +28,8 @@ class Bubblewrap:
         Folder for the filter and the launcher; must be readable by `nobody`.
     bwrap : str
         Program name or path.
+    unwanted : Callable, optional
+        Asked now and then while a box runs; true ends it.
 
     Raises
     ------
@@ -36,11 +40,12 @@ class Bubblewrap:
     name = "bubblewrap"
     level: Level = "namespaces"
 
-    def __init__(self, scratch: Path, bwrap: str = "bwrap") -> None:
+    def __init__(self, scratch: Path, bwrap: str = "bwrap", unwanted: Callable[[Box], bool] | None = None) -> None:
         found = shutil.which(bwrap)
         if found is None:
             raise IsolationError(f"{bwrap} is not installed; on Debian: apt-get install bubblewrap")
         self.filter = write_filter(scratch)
+        self._unwanted = unwanted
         self.uid = NOBODY if os.geteuid() == 0 else os.geteuid()
         self._processes = Processes(scratch)
         self.cgroup = self._processes.groups.version
@@ -78,7 +83,8 @@ class Bubblewrap:
         words += ["--seccomp", str(program), "--json-status-fd", str(status), "--"]
         # limits are set inside: only there is the process count that of the box's own user namespace
         words += ["/jail", *limit_options(box.limits), "--", *box.argv]
-        return Order(words, (program,), overhead=_OVERHEAD)
+        spent = None if self._unwanted is None else functools.partial(self._unwanted, box)
+        return Order(words, (program,), overhead=_OVERHEAD, spent=spent)
 
 
 _ROOT = (

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from cpp_pipeline.sandbox.isolation.box import Backend, IsolationError
 from cpp_pipeline.sandbox.isolation.bubblewrap import Bubblewrap
@@ -21,6 +22,7 @@ from cpp_pipeline.sandbox.isolation.unsafe import Unsafe
 logger = logging.getLogger(__name__)
 BACKENDS = ("auto", "bubblewrap", "landlock", "gvisor", "none")
 _AUTO = ("bubblewrap", "landlock")
+B = TypeVar("B", bound=Backend)
 
 
 def open_backend(
@@ -60,18 +62,19 @@ def open_backend(
     if name not in BACKENDS:
         raise ValueError(f"isolation {name!r}: use one of {', '.join(BACKENDS)}")
     if name != "auto":
-        return _proven(makers[name], scratch / name)
+        return proven(makers[name], scratch / name)
     reasons = []
     for wanted in _AUTO:
         try:
-            return _proven(makers[wanted], scratch / wanted)
+            return proven(makers[wanted], scratch / wanted)
         except IsolationError as error:
             logger.warning("isolation %s is not used: %s", wanted, error)
             reasons.append(f"{wanted}: {error}")
     raise IsolationError(f"no isolation can be had here. {'; '.join(reasons)}")
 
 
-def _proven(make: Callable[[Path], Backend], folder: Path) -> Backend:
+def proven(make: Callable[[Path], B], folder: Path) -> B:
+    """A backend in a folder of its own, proven by probes; raises IsolationError when one is open."""
     folder.mkdir(mode=0o755, exist_ok=True)
     backend = make(folder)
     try:

@@ -16,6 +16,7 @@ from pathlib import Path
 from cpp_pipeline.sandbox.isolation.box import Box, IsolationError
 from cpp_pipeline.sandbox.isolation.launcher import ENVIRONMENT, remove_tree
 
+_FILES, _DEPTH = 2000, 16
 # in front of a path: nothing that belongs to a longer path, or a flag that takes its value without a space
 _BEFORE = r"(?:(?<![\w./-])|(?<=^-[IBL])|(?<=\s-[IBL]))"
 
@@ -56,3 +57,20 @@ def scratch(parent: Path, uid: int) -> Iterator[Path]:
         yield folder
     finally:
         remove_tree(folder)
+
+
+def more_than(folder: Path, most: int) -> bool:
+    """Whether the files below use more bytes of disk than `most`, or are too many or too deep to be counted often."""
+    used = count = 0
+    left = [(str(folder), 0)]
+    while left:
+        path, depth = left.pop()
+        with contextlib.suppress(OSError), os.scandir(path) as entries:  # the box goes on removing them
+            for entry in entries:
+                found = entry.stat(follow_symlinks=False)
+                used, count = used + 512 * found.st_blocks, count + 1
+                if used > most or count > _FILES or depth > _DEPTH:
+                    return True
+                if entry.is_dir(follow_symlinks=False):
+                    left.append((entry.path, depth + 1))
+    return False

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cpp_pipeline.sandbox.isolation.box import Box, BoxResult, IsolationError, Level
-from cpp_pipeline.sandbox.isolation.hostpaths import HostPaths, scratch
+from cpp_pipeline.sandbox.isolation.hostpaths import HostPaths, more_than, scratch
 from cpp_pipeline.sandbox.isolation.launcher import NOBODY, ROOT_LINKS, limit_options
 from cpp_pipeline.sandbox.isolation.process import Order, Processes
 from cpp_pipeline.sandbox.isolation.seccomp import write_filter
@@ -25,7 +25,6 @@ from cpp_pipeline.sandbox.isolation.seccomp import write_filter
 _ABI = 6  # the first that keeps signals and abstract sockets inside
 _UIDS = range(60600, 61100)  # free for local use, and inside the 65536 that a container usually has
 _DEVICES = ("null", "zero", "full", "random", "urandom")
-_FILES, _DEPTH = 2000, 16
 
 
 class Landlock:
@@ -92,7 +91,7 @@ class Landlock:
                     [*words, "-s", str(status), "--", *paths.argv],
                     (lease,),
                     paths.environment,
-                    spent=lambda: _more_than(folder, box.limits.workspace_bytes),
+                    spent=lambda: more_than(folder, box.limits.workspace_bytes),
                 )
 
             result = self._processes.run(box, order)
@@ -116,20 +115,3 @@ def _uid() -> Iterator[tuple[int, int]]:
             yield uid, lease.fileno()
             return
     raise IsolationError(f"all uids from {_UIDS.start} to {_UIDS.stop - 1} are in use by running boxes")
-
-
-def _more_than(folder: Path, most: int) -> bool:
-    """Whether the files below use more bytes of disk than `most`, or are too many or too deep to be counted often."""
-    used = count = 0
-    left = [(str(folder), 0)]
-    while left:
-        path, depth = left.pop()
-        with contextlib.suppress(OSError), os.scandir(path) as entries:  # the box goes on removing them
-            for entry in entries:
-                found = entry.stat(follow_symlinks=False)
-                used, count = used + 512 * found.st_blocks, count + 1
-                if used > most or count > _FILES or depth > _DEPTH:
-                    return True
-                if entry.is_dir(follow_symlinks=False):
-                    left.append((entry.path, depth + 1))
-    return False

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,7 +32,7 @@ _FORKS = 1000
 _ANSWER = re.compile(rb"^(\w+) (closed|open)$", re.MULTILINE)
 
 
-def open_probes(boxes: Backend, program: Path) -> list[str]:
+def open_probes(boxes: Backend, program: Path, unclaimed: Collection[str] = (), private: bool = False) -> list[str]:
     """Names of the probes that got out, or gave no answer; empty when the box holds.
 
     Parameters
@@ -41,6 +41,10 @@ def open_probes(boxes: Backend, program: Path) -> list[str]:
         The backend to try.
     program : Path
         `native/probe.c`, compiled, readable for the boxes' uid.
+    unclaimed : Collection[str]
+        Names of probes that the backend does not promise to close.
+    private : bool
+        What boxes must not read lies where only our own uid can; otherwise where every user of the machine can.
 
     Raises
     ------
@@ -52,9 +56,9 @@ def open_probes(boxes: Backend, program: Path) -> list[str]:
         readonly = [(str(program), "/box/probe")]
         return boxes.run(Box(["/box/probe", *argv], limits, stdin, readonly, proc=proc))
 
-    with _outside() as (told, victim):
-        answers = _read(ask(stdin=told, proc=True))
-        found = [name for name in ANSWERS if answers.get(name) != "closed"]
+    with _outside(private) as (told, victim):
+        told_by = answers(ask(stdin=told, proc=True))
+        found = [name for name in ANSWERS if told_by.get(name) != "closed"]
         if victim.poll() is not None:
             found.append("signal_outside")
     flood = ask("flood")
@@ -64,18 +68,20 @@ def open_probes(boxes: Backend, program: Path) -> list[str]:
     if leave.timed_out or leave.wall_seconds > _LEFTOVER_SECONDS:
         found.append("leftover_process")
     fill = ask("fill", "16")
-    if not fill.flooded and _read(fill).get("fill_disk") != "closed":
+    if not fill.flooded and answers(fill).get("fill_disk") != "closed":
         found.append("fill_disk")
     if _too_many(ask("forks", str(_FORKS)), boxes):
         found.append("fork_cap")
     if boxes.cgroup and not ask("memory", str(_EATERS), limits=replace(_LIMITS, memory_bytes=_MEMORY)).out_of_memory:
         found.append("group_memory")
-    if _read(_read_other(boxes, program)).get("scratch_of_others") != "closed":
-        found.append("scratch_of_others")
-    return found
+    others = "scratch_of_others"
+    if others not in unclaimed and answers(_read_other(boxes, program)).get(others) != "closed":
+        found.append(others)
+    return [name for name in found if name not in unclaimed]
 
 
-def _read(result: BoxResult) -> Mapping[str, str]:
+def answers(result: BoxResult) -> Mapping[str, str]:
+    """What `native/probe.c` says: "open" or "closed" by name."""
     return {name.decode(): answer.decode() for name, answer in _ANSWER.findall(result.stdout)}
 
 
@@ -87,12 +93,12 @@ def _too_many(result: BoxResult, boxes: Backend) -> bool:
 
 
 @contextlib.contextmanager
-def _outside() -> Iterator[tuple[bytes, subprocess.Popen[bytes]]]:
+def _outside(private: bool) -> Iterator[tuple[bytes, subprocess.Popen[bytes]]]:
     """Things outside that a box must not reach, what the probe is told of them, and the process among them."""
     identity = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cpp-pipeline-probe-")))
-        folder.chmod(0o755)
+        folder.chmod(0o700 if private else 0o755)
         (folder / "file").write_text("secret")
         port = stack.enter_context(socket.socket())
         port.bind(("127.0.0.1", 0))

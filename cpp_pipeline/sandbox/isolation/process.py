@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 from cpp_pipeline.sandbox.isolation.box import Box, BoxResult, IsolationError, Limits
 from cpp_pipeline.sandbox.isolation.cgroup import Groups
@@ -113,8 +114,8 @@ class Processes:
                 memory, count = asked.overhead
                 lease = self.groups.lease(box.limits.memory_bytes + memory, box.limits.processes + count)
                 group = stack.enter_context(lease)
-                source = stack.enter_context(_source(box.stdin))
-                process = self._start(box, asked, source, group.descriptors, status_end.fileno())
+                stdin = stack.enter_context(source(box.stdin))
+                process = self._start(box, asked, stdin, group.descriptors, status_end.fileno())
             try:
                 result = _collect(process, box.limits, asked.spent)
             finally:
@@ -126,16 +127,14 @@ class Processes:
                     self._changed.notify_all()
             return replace(result, out_of_memory=group.out_of_memory()), status.read(1 << 12)
 
-    def _start(
-        self, box: Box, asked: Order, source: int, groups: Sequence[int], status: int
-    ) -> subprocess.Popen[bytes]:
+    def _start(self, box: Box, asked: Order, stdin: int, groups: Sequence[int], status: int) -> subprocess.Popen[bytes]:
         joins = [word for fd in groups for word in ("-j", str(fd))]
         with self._changed:
             if self._closed:
                 raise IsolationError("the sandbox is shutting down")
             process = subprocess.Popen(
                 [self.jail, "-p", str(os.getpid()), *joins, *asked.words],
-                stdin=source,
+                stdin=stdin,
                 stdout=subprocess.PIPE if box.stdout is None else box.stdout,
                 stderr=subprocess.PIPE,
                 pass_fds=(status, *groups, *asked.descriptors),
@@ -148,19 +147,25 @@ class Processes:
 
 
 @contextlib.contextmanager
-def _source(stdin: bytes | int) -> Iterator[int]:
+def source(stdin: bytes | int) -> Iterator[int]:
     """A descriptor to read from; bytes lie in memory that the box cannot change."""
     if isinstance(stdin, int):
         yield stdin
         return
-    fd = os.memfd_create("stdin", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    with open(fd, "r+b", buffering=0) as file:
-        left = memoryview(stdin)
-        while left:
-            left = left[file.write(left) :]
-        file.seek(0)
-        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
-        yield fd
+    with sealed(stdin) as file:
+        yield file.fileno()
+
+
+def sealed(data: bytes) -> IO[bytes]:
+    """An open file in memory that nobody can change, read from its beginning."""
+    fd = os.memfd_create("sealed", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    file = open(fd, "r+b", buffering=0)  # noqa: SIM115
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]
+    file.seek(0)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
+    return file
 
 
 def _collect(process: subprocess.Popen[bytes], limits: Limits, spent: Callable[[], bool] | None) -> BoxResult:

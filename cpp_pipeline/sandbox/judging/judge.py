@@ -21,7 +21,7 @@ from cpp_pipeline.sandbox.cmake import judge_cmake
 from cpp_pipeline.sandbox.compiling.toolchain import Build, Toolchain
 from cpp_pipeline.sandbox.cpp.lexer import key
 from cpp_pipeline.sandbox.cpp.plain import unbalanced
-from cpp_pipeline.sandbox.isolation import IsolationError
+from cpp_pipeline.sandbox.isolation import Backend, IsolationError
 from cpp_pipeline.sandbox.isolation.choose import open_backend
 from cpp_pipeline.sandbox.judging.cache import VerdictCache
 from cpp_pipeline.sandbox.judging.cases import CandidateFault, Case, Outcome, RpcCase, Tools, prepare
@@ -84,8 +84,9 @@ class Judge:
     ----------
     workers : int
         Boxes side by side; 0 means one a core.
-    backend : str
-        Isolation, see `isolation.choose`; "auto" takes the first that this machine has.
+    backend : str or callable
+        Isolation, see `isolation.choose`; "auto" takes the first that this machine has. Or what makes a proven backend
+        from a folder.
     bwrap : str
         Program of the bubblewrap backend.
     allow_unsafe : bool
@@ -102,7 +103,7 @@ class Judge:
     def __init__(
         self,
         workers: int = 0,
-        backend: str = "auto",
+        backend: str | Callable[[Path], Backend] = "auto",
         bwrap: str = "bwrap",
         allow_unsafe: bool = False,
         cache: Path | None = None,
@@ -112,8 +113,7 @@ class Judge:
         self._workspace = Workspace()
         self.work = self._workspace.path
         try:
-            consents = {"allow_unsafe": allow_unsafe, "environment_allows_unsafe": Settings.from_env().allow_unsafe}
-            self.boxes = open_backend(backend, self.work, bwrap=bwrap, **consents)
+            self.boxes = backend(self.work) if callable(backend) else _opened(backend, self.work, bwrap, allow_unsafe)
             self.toolchain = Toolchain(self.boxes, self.work)
             for wide in (False, True):
                 self.toolchain.prepared(Build(), wide)
@@ -161,6 +161,10 @@ class Judge:
             "harnesses": {name: {"forgeable": name in FORGEABLE} for name in HARNESSES if name != "auto"},
             "workers": self.workers,
         }
+
+    def wait_seconds(self) -> int:
+        """Always 0: the workers are there."""
+        return 0
 
     def batch(self, jobs: Sequence[Job], deadline: float | None = None) -> Generator[Result, None, None]:
         """Exactly one result a job, in the order in which they are known; see `protocol.Judging`.
@@ -323,11 +327,18 @@ class Judge:
         return address(outcome, job, case, extra)
 
 
+def _opened(backend: str, work: Path, bwrap: str, allow_unsafe: bool) -> Backend:
+    consents = {"allow_unsafe": allow_unsafe, "environment_allows_unsafe": Settings.from_env().allow_unsafe}
+    return open_backend(backend, work, bwrap=bwrap, **consents)
+
+
 @functools.cache
 def _sources() -> str:
     """Digest of our own sources that decide a verdict: after a change of them earlier verdicts are not used."""
     room = Path(__file__).resolve().parents[1]
-    files = sorted(f for part in ("cpp", "compiling", "isolation", "judging") for f in (room / part).rglob("*.py"))
+    files = sorted(
+        f for part in ("cpp", "compiling", "isolation", "judging", "pod") for f in (room / part).rglob("*.py")
+    )
     return key(*(f.read_text() for f in files))
 
 

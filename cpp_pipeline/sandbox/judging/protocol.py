@@ -35,5 +35,8 @@ class Judging(Protocol):
     def capabilities(self) -> dict[str, Any]:
         """What can be judged, by what, and how it is isolated."""
 
+    def wait_seconds(self) -> int:
+        """Whole seconds after which work may come again, because nothing can take it now; 0 when something can."""
+
     def close(self) -> None:
         """End running boxes and remove what is left of them."""

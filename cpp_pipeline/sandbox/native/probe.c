@@ -3,6 +3,8 @@
    probe               the main list; stdin: port, file, unix socket and process outside, a line each
    probe hold          leaves a file in the working folder, prints that folder, waits for the end of stdin
    probe read          tries to read the file that stdin names
+   probe others        opens the memory of every other process that /proc shows; stdin: unix socket outside
+   probe litter NAME   leaves a file of that name wherever it can; says where such files lie already
    probe forks N       how many of N processes can be had at once
    probe memory N      N processes use 64 MiB each at once
    probe fill N        writes N files of 1 MiB to the working folder, and waits a second
@@ -35,7 +37,7 @@ static void say(const char *name, int open) {
     fflush(stdout);
 }
 static int ours(const char *variable) {
-    static const char *names[] = {"PATH=", "LC_ALL=", "MALLOC_PERTURB_=", "PWD=", "TMPDIR=", "HOME=/"};
+    static const char *names[] = {"PATH=", "LC_ALL=", "MALLOC_PERTURB_=", "PWD=", "TMPDIR=", "HOME=/", "PYTHONPATH="};
     int known = 0;
     for (unsigned i = 0; i < sizeof names / sizeof *names; ++i) known |= !strncmp(variable, names[i], strlen(names[i]));
     return known;
@@ -138,6 +140,31 @@ static int fill(int files) {
     sleep(1);
     return 1;
 }
+static int opens_memory_of_others(void) {
+    static char self[32]; /* /proc may be of another process namespace, with other numbers */
+    int open_ones = 0, own = readlink("/proc/self", self, sizeof self - 1) > 0 ? atoi(self) : 0;
+    for (int pid = 1; pid < 1 << 16; ++pid) {
+        char path[64];
+        snprintf(path, sizeof path, "/proc/%d/mem", pid);
+        int fd = access(path, F_OK) || pid == own ? -1 : open(path, O_RDWR);
+        open_ones += fd >= 0;
+        if (fd >= 0) close(fd);
+    }
+    return open_ones;
+}
+static int litter(const char *name) { /* how many lay there before */
+    static const char *folders[] = {".", "..", "../..", "/tmp", "/var/tmp", "/dev/shm", "/run", "/run/cpp-pipeline"};
+    int found = 0;
+    for (int making = 0; making < 2; ++making) /* two names may be those of one folder */
+        for (unsigned i = 0; i < sizeof folders / sizeof *folders; ++i) {
+            char path[512];
+            snprintf(path, sizeof path, "%s/%s", folders[i], name);
+            int fd = making ? open(path, O_WRONLY | O_CREAT, 0600) : -1;
+            found += !making && !access(path, F_OK);
+            if (fd >= 0) close(fd);
+        }
+    return found;
+}
 static int line(char *to, int size) {
     if (!fgets(to, size, stdin)) return 0;
     to[strcspn(to, "\n")] = 0;
@@ -164,6 +191,12 @@ int main(int argc, char **argv) {
     } else if (!strcmp(what, "read")) {
         if (!line(file, sizeof file)) return 1;
         say("scratch_of_others", readable(file));
+    } else if (!strcmp(what, "others")) {
+        if (!line(name, sizeof name)) return 1;
+        say("memory_of_others", opens_memory_of_others());
+        say("runner_socket", connects_to_name(name));
+    } else if (!strcmp(what, "litter") && argc > 2) {
+        say("leftover_file", litter(argv[2]));
     } else if (!strcmp(what, "forks")) {
         printf("%d\n", forks(count));
     } else if (!strcmp(what, "memory")) {

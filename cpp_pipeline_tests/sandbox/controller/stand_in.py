@@ -62,6 +62,9 @@ class StandIn:
     def capabilities(self) -> dict[str, Any]:
         return {"isolation": {"backend": "stand-in", "level": "none"}, "workers": self.workers}
 
+    def wait_seconds(self) -> int:
+        return 0
+
     def close(self) -> None:
         self.closed = True
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,6 +30,17 @@ def test_exit_code_is_that_of_the_command_or_of_its_signal(guest: Guest, words: 
     result = guest(*words)
     assert (result.exit_code, result.timed_out, result.flooded) == (code, False, False)
     assert result.killed == (code == 137)
+
+
+def test_a_command_dies_of_signals_that_the_service_ignores_or_blocks(guest: Guest) -> None:
+    ignored = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1, signal.SIGALRM])
+    try:
+        codes = [guest("raise", int(number)).exit_code - 128 for number in (signal.SIGTERM, signal.SIGUSR1)]
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        signal.signal(signal.SIGTERM, ignored)
+    assert codes == [signal.SIGTERM, signal.SIGUSR1]
 
 
 def test_bytes_and_files_arrive_and_nothing_else_is_there(boxes: Backend, folder: Path) -> None:
