@@ -7,9 +7,10 @@ here: where finished tables are kept (the storage layer).
 from __future__ import annotations
 
 import ctypes
+from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import polars as pl
 import pyarrow as pa
@@ -21,40 +22,26 @@ MAX_GROUP_ROWS = 50_000
 MAX_GROUP_CHARACTERS = 16_000_000
 
 
-class Spool:
-    """Writes rows of `table` to `file`; a context manager. At most one row group is held in memory.
+class RowGroups(ABC):
+    """Writes row groups to a scratch parquet file; a context manager that holds one of them at most.
 
-    After the block has ended without an error, `scan()` gives the rows in the order of `add`.
+    After the block has ended without an error, `scan()` gives the rows in the order in which they were added.
     """
 
-    def __init__(self, table: Table, file: Path) -> None:
-        self._table, self._file = table, file
-        self._rows: list[dict[str, Any]] = []
-        self._characters = 0
-        self._schema: pa.Schema = table.empty().collect().to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+    def __init__(self, schema: pa.Schema, file: Path) -> None:
+        self._file = file
         file.parent.mkdir(parents=True, exist_ok=True)
-        self._writer = pq.ParquetWriter(file, self._schema, compression="lz4")
+        self._writer = pq.ParquetWriter(file, schema, compression="lz4")
 
-    def add(self, row: dict[str, Any]) -> None:
-        """Append one row with exactly the table's columns."""
-        self._rows.append(row)
-        self._characters += sum(len(v) for v in row.values() if isinstance(v, str))
-        if len(self._rows) >= MAX_GROUP_ROWS or self._characters >= MAX_GROUP_CHARACTERS:
-            self._flush()
+    @abstractmethod
+    def _flush(self) -> None:
+        """Write what is held as a row group."""
 
     def scan(self) -> pl.LazyFrame:
         """The finished rows."""
         return pl.scan_parquet(self._file)
 
-    def _flush(self) -> None:
-        if self._rows:
-            self._table.check(self._rows)
-            # Straight to Arrow: by way of a polars frame the texts would be copied three times.
-            self._writer.write_table(pa.Table.from_pylist(self._rows, self._schema))
-        self._rows, self._characters = [], 0
-        give_back()
-
-    def __enter__(self) -> Spool:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -65,6 +52,32 @@ class Spool:
                 self._flush()
         finally:
             self._writer.close()
+
+
+class Spool(RowGroups):
+    """Rows of a declared table, one by one."""
+
+    def __init__(self, table: Table, file: Path) -> None:
+        self._table = table
+        self._rows: list[dict[str, Any]] = []
+        self._characters = 0
+        self._schema: pa.Schema = table.empty().collect().to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+        super().__init__(self._schema, file)
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Append one row with exactly the table's columns."""
+        self._rows.append(row)
+        self._characters += sum(len(v) for v in row.values() if isinstance(v, str))
+        if len(self._rows) >= MAX_GROUP_ROWS or self._characters >= MAX_GROUP_CHARACTERS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._rows:
+            self._table.check(self._rows)
+            # Straight to Arrow: by way of a polars frame the texts would be copied three times.
+            self._writer.write_table(pa.Table.from_pylist(self._rows, self._schema))
+        self._rows, self._characters = [], 0
+        give_back()
 
 
 def give_back() -> None:

@@ -11,14 +11,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from operator import attrgetter
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from cpp_pipeline.dumps.spool import give_back
+from cpp_pipeline.dumps.spool import RowGroups, give_back
 
 _READ_ROWS = 2_000
 """Fewer cost more memory: polars then holds more batches of one row group."""
@@ -69,18 +67,14 @@ def series_of(name: str, values: Iterable[Any], dtype: pl.DataType) -> pl.Series
     return joined.str.split(_SEPARATOR).list.slice(1)
 
 
-class FrameSpool:
-    """Writes frames of one schema to a scratch parquet file; a context manager. Holds one row group at most.
-
-    After the block has ended without an error, `scan()` gives the rows in the order of `add`.
-    """
+class FrameSpool(RowGroups):
+    """Frames of one schema, a scratch file of row groups."""
 
     def __init__(self, schema: pl.Schema, file: Path) -> None:
-        self._schema, self._file = schema, file
+        self._schema = schema
         self._frames: list[pl.DataFrame] = []
         self._rows = self._bytes = 0
-        file.parent.mkdir(parents=True, exist_ok=True)
-        self._writer = pq.ParquetWriter(file, _arrow(pl.DataFrame(schema=schema)).schema, compression="lz4")
+        super().__init__(_arrow(pl.DataFrame(schema=schema)).schema, file)
 
     def add(self, frame: pl.DataFrame) -> None:
         """Append a frame that has the columns of the schema; others are left out."""
@@ -93,27 +87,11 @@ class FrameSpool:
         if self._rows >= _GROUP_ROWS or self._bytes >= _GROUP_BYTES:
             self._flush()
 
-    def scan(self) -> pl.LazyFrame:
-        """The finished rows."""
-        return pl.scan_parquet(self._file)
-
     def _flush(self) -> None:
         if self._frames:
             self._writer.write_table(_arrow(pl.concat(self._frames)).cast(self._writer.schema))
         self._frames, self._rows, self._bytes = [], 0, 0
         give_back()
-
-    def __enter__(self) -> FrameSpool:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if kind is None:
-                self._flush()
-        finally:
-            self._writer.close()
 
 
 def _arrow(frame: pl.DataFrame) -> pa.Table:

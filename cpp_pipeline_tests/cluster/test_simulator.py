@@ -185,7 +185,10 @@ def gone(cluster: Cluster, name: str) -> bool:
 
 def test_a_finished_job_goes_after_its_ttl(cluster: Cluster) -> None:
     create(cluster, "brief", "pass", ttlSecondsAfterFinished=0)
+    create(cluster, "lasting", "pass")
     wait_for(lambda: gone(cluster, "brief"))
+    assert outcome(ended(cluster, "lasting"))[0] == "Complete"
+    assert not gone(cluster, "lasting")
 
 
 def test_deletion_takes_the_pods_along_only_when_asked(cluster: Cluster) -> None:

@@ -265,6 +265,8 @@ def test_the_sensor_deletes_the_jobs_of_the_run_that_it_is_told_of(cluster: Clus
         )
         sensor(context)
     wait_for(lambda: pods(cluster, "orphan") == [])
+    jobs = cluster.batch.list_namespaced_job(cluster.namespace).items
+    assert "orphan" not in {job.metadata.name for job in jobs if not job.metadata.deletion_timestamp}
 
 
 def test_more_gpus_than_a_module_uses_are_refused(setup: Setup) -> None:
