@@ -75,14 +75,19 @@ class Settings:
     dagster_home: str = ""
     """Read from `DAGSTER_HOME`; empty means `.dagster` inside a local root."""
 
+    @staticmethod
+    def variable(field: str) -> str:
+        """The environment variable of a field."""
+        own_name = field.startswith(("sandbox_", "dagster_", "spark_", "xdg_"))
+        return field.upper() if own_name else f"CPP_PIPELINE_{field.upper()}"
+
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
         """Read the settings, naming the variable when a value does not fit."""
         env = os.environ if env is None else env
         values: dict[str, object] = {}
         for f in fields(cls):
-            own_name = f.name.startswith(("sandbox_", "dagster_", "spark_", "xdg_"))
-            name = f.name.upper() if own_name else f"CPP_PIPELINE_{f.name.upper()}"
+            name = cls.variable(f.name)
             raw = env.get(name)
             if raw is None or raw == "":
                 continue

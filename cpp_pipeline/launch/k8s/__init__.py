@@ -11,6 +11,7 @@ client     `PipesK8sJobClient`: one Job from its creation to its end
 launcher   the resource that assets use
 refusals   what would go wrong in a cluster, told beforehand
 executor   steps of a run as pods
+check      what is left to be set in rendered manifests
 render     the Job of an asset, without running anything
 cleanup    Jobs of runs that died
 """

@@ -16,6 +16,11 @@ USER = 1000
 _DIGEST = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
 
 
+def is_digest(image: str) -> bool:
+    """Whether an image is named by digest, so that it stays the same one."""
+    return _DIGEST.fullmatch(image) is not None
+
+
 def require_digest(image: str) -> None:
     """Refuse an image that may be another one tomorrow, or that nobody has set.
 
@@ -24,7 +29,7 @@ def require_digest(image: str) -> None:
     ValueError
         Names the setting.
     """
-    if not _DIGEST.fullmatch(image):
+    if not is_digest(image):
         raise ValueError(
             f"CPP_PIPELINE_K8S_IMAGE={image!r}: name the image by digest, REPOSITORY@sha256:<64 hex digits>; "
             "only so every attempt runs the same code"
