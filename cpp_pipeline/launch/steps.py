@@ -7,7 +7,7 @@ backfills, sensors).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import dagster as dg
 
@@ -39,8 +39,15 @@ def executor(settings: Settings) -> dg.ExecutorDefinition:
     raise ValueError(f"CPP_PIPELINE_EXECUTOR={settings.executor!r}: use in_process, multiprocess or k8s")
 
 
-def step_options(asset: str, settings: Settings | None = None) -> dict[str, Any]:
-    """What the decorator of an asset is given: retries, and with `k8s` the machine of its step.
+class StepOptions(NamedTuple):
+    """Arguments of an asset's decorator."""
+
+    retry_policy: dg.RetryPolicy | None
+    op_tags: dict[str, Any] | None
+
+
+def step_options(asset: str, settings: Settings | None = None) -> StepOptions:
+    """What the step of an asset is given: retries, and with `k8s` a machine.
 
     Raises
     ------
@@ -48,13 +55,11 @@ def step_options(asset: str, settings: Settings | None = None) -> dict[str, Any]
         Names the setting that does not fit.
     """
     settings = settings or Settings.from_env()
-    options: dict[str, Any] = {}
+    policy, tags = None, None
     if settings.step_retries:
-        options["retry_policy"] = dg.RetryPolicy(
-            max_retries=settings.step_retries, delay=_RETRY_SECONDS, backoff=dg.Backoff.EXPONENTIAL
-        )
+        policy = dg.RetryPolicy(settings.step_retries, delay=_RETRY_SECONDS, backoff=dg.Backoff.EXPONENTIAL)
     if settings.executor == "k8s":
         shape = shape_for(settings.step_shape, asset, STEP_SETTING)
         machine = {"container_config": {"resources": resources(shape)}, "pod_spec_config": placement(shape)}
-        options["op_tags"] = {"dagster-k8s/config": machine}
-    return options
+        tags = {"dagster-k8s/config": machine}
+    return StepOptions(policy, tags)

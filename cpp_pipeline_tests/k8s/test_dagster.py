@@ -97,9 +97,10 @@ def run_job() -> Object:
 def step_job(asset: str) -> Object:
     """The pod of an asset's step, as the executor merges the parts."""
     chosen = settings()
-    tag = step_options(asset, chosen)["op_tags"]["dagster-k8s/config"]
+    tags = step_options(asset, chosen).op_tags
+    assert tags is not None
     context = launcher_context().merge(code_context())
-    for part in (step_config(chosen)["step_k8s_config"], tag):
+    for part in (step_config(chosen)["step_k8s_config"], tags["dagster-k8s/config"]):
         context = context.merge(K8sContainerContext(run_k8s_config=UserDefinedDagsterK8sConfig.from_dict(part)))
     return job(context, "step_worker")
 

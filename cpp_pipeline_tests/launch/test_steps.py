@@ -90,6 +90,6 @@ def test_a_bad_setting_is_named(settings: Settings, words: str) -> None:
 
 
 def test_retries_are_those_of_the_settings() -> None:
-    assert step_options("x", Settings()) == {}
-    policy = step_options("x", Settings(step_retries=2))["retry_policy"]
-    assert policy.max_retries == 2
+    assert step_options("x", Settings()) == (None, None)
+    policy = step_options("x", Settings(step_retries=2)).retry_policy
+    assert policy is not None and policy.max_retries == 2

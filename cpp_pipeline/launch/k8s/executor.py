@@ -98,7 +98,7 @@ def step_executor(settings: Settings, patience_seconds: float = _PATIENCE_SECOND
 
     definition = dg.ExecutorDefinition(
         "k8s",
-        config_schema=k8s_job_executor.config_schema,
+        config_schema=k8s_job_executor.config_schema,  # type: ignore[arg-type]
         requirements=k8s_job_executor.get_requirements,
         executor_creation_fn=checked,
         description="Steps as pods of a cluster.",
