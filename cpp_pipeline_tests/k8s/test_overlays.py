@@ -111,6 +111,8 @@ def test_what_is_not_set_can_be_pulled_from_nowhere(manifests: list[Object]) -> 
 
 def test_rights_are_those_that_the_code_needs(manifests: list[Object]) -> None:
     assert rights(one(manifests, "Role", "runs")) == {resource: set(verbs) for resource, verbs in RIGHTS.items()}
+    claims = {"sandboxclaims": {"create", "get", "list", "watch", "delete"}}
+    assert rights(one(manifests, "Role", "execution-controller")) == claims
     assert not of_kind(manifests, "ClusterRole") and not of_kind(manifests, "ClusterRoleBinding")
     for role in of_kind(manifests, "Role"):
         for rule in role["rules"]:
@@ -159,6 +161,16 @@ def test_the_pool_is_of_the_template_and_its_containers_share_a_socket_only(mani
     shared = {m["name"] for m in judge["volumeMounts"]} & {m["name"] for m in runner["volumeMounts"]}
     assert shared == {"socket"}
     assert "ports" not in runner and "env" not in runner
+
+
+def test_controllers_together_hold_no_more_pods_than_there_are(manifests: list[Object]) -> None:
+    pool = one(manifests, "SandboxWarmPool", "cpp-sandbox")
+    (container,) = one(manifests, "Deployment", "execution-controller")["spec"]["template"]["spec"]["containers"]
+    env = {e["name"]: e.get("value", e.get("valueFrom")) for e in container["env"]}
+    least = one(manifests, "HorizontalPodAutoscaler", "execution-controller")["spec"]["minReplicas"]
+    assert env["SANDBOX_POOL"] == pool["metadata"]["name"]
+    assert int(env["SANDBOX_POOL_LEASES"]) * least <= max(pool["spec"]["replicas"], int(env["SANDBOX_POOL_LEASES"]))
+    assert env["POD_UID"] == {"fieldRef": {"fieldPath": "metadata.uid"}}
 
 
 def test_names_that_stand_for_each_other_are_equal(manifests: list[Object]) -> None:
