@@ -2,16 +2,16 @@
 
 import pytest
 
-from cpp_pipeline_tests.k8s.rendering import OVERLAYS, Object, objects, overlay
+from cpp_pipeline_tests.k8s.rendering import OVERLAYS, Object, overlay_objects
 
 
 @pytest.fixture(params=OVERLAYS)
 def manifests(request: pytest.FixtureRequest) -> list[Object]:
     """All objects of an overlay, as the repository has it."""
-    return objects(overlay(request.param))
+    return overlay_objects(request.param)
 
 
 @pytest.fixture
 def spot() -> list[Object]:
     """All objects of the overlay with most changes."""
-    return objects(overlay("gke-spot"))
+    return overlay_objects("gke-spot")

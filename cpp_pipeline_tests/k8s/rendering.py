@@ -46,6 +46,12 @@ def overlay(name: str) -> str:
     return build(MANIFESTS / "overlays" / name)
 
 
+@functools.cache
+def overlay_objects(name: str) -> list[Object]:
+    """Its objects, which no test changes."""
+    return objects(overlay(name))
+
+
 def objects(text: str) -> list[Object]:
     """The objects of a YAML text."""
     return [found for found in yaml.safe_load_all(text) if found]

@@ -22,7 +22,7 @@ from cpp_pipeline.launch.k8s.executor import step_config
 from cpp_pipeline.launch.steps import step_options
 from cpp_pipeline.settings import Settings
 from cpp_pipeline_tests.cluster import podsecurity, validation
-from cpp_pipeline_tests.k8s.rendering import MANIFESTS, PROJECT, Object, objects, one, overlay
+from cpp_pipeline_tests.k8s.rendering import MANIFESTS, PROJECT, Object, one, overlay_objects
 
 IMAGE = "europe-docker.pkg.dev/p/r/cpp-pipeline@sha256:" + "a" * 64
 HOME = "/opt/dagster/dagster_home"
@@ -31,7 +31,7 @@ VALUES: Any = yaml.safe_load((MANIFESTS / "dagster" / "values.yaml").read_text()
 
 def settings() -> Settings:
     """What the code location reads, from the overlay's ConfigMap."""
-    data = one(objects(overlay("gke-spot")), "ConfigMap", "cpp-pipeline")["data"]
+    data = one(overlay_objects("gke-spot"), "ConfigMap", "cpp-pipeline")["data"]
     return Settings.from_env({**data, "CPP_PIPELINE_K8S_IMAGE": IMAGE})
 
 
@@ -122,7 +122,7 @@ def test_runs_and_steps_fit_the_schemas_the_rules_and_restricted(made: Any) -> N
     assert {"configMapRef": {"name": "cpp-pipeline"}} in container["envFrom"]
     token = next(e for e in container["env"] if e["name"] == "SANDBOX_TOKEN")
     assert token["valueFrom"]["secretKeyRef"] == {"name": "sandbox", "key": "token"}
-    accounts = objects(overlay("gke-spot"))
+    accounts = overlay_objects("gke-spot")
     assert spec["serviceAccountName"] == "runs" and one(accounts, "ServiceAccount", "runs", "cpp-pipeline")
 
 

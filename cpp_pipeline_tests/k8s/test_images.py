@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from cpp_pipeline_tests.k8s.rendering import MANIFESTS, PROJECT, objects, one, overlay
+from cpp_pipeline_tests.k8s.rendering import MANIFESTS, PROJECT, one, overlay_objects
 
 IMAGES = MANIFESTS / "images"
 NAMES = ("cpp-pipeline", "cpp-pipeline-sandbox")
@@ -52,7 +52,7 @@ def test_a_base_without_a_digest_ends_the_build(base: str, archive: str, words: 
 
 
 def test_users_of_the_sandbox_image_are_those_of_the_pool() -> None:
-    spec = one(objects(overlay("gke-spot")), "SandboxTemplate", "cpp-sandbox")["spec"]["podTemplate"]["spec"]
+    spec = one(overlay_objects("gke-spot"), "SandboxTemplate", "cpp-sandbox")["spec"]["podTemplate"]["spec"]
     wanted = {c["name"]: c["securityContext"]["runAsUser"] for c in spec["containers"]}
     text = " ".join(dockerfile("cpp-pipeline-sandbox"))
     made = {name: int(uid) for uid, name in re.findall(r"useradd --uid (\d+) .*? (\w+)(?= &&)", text)}

@@ -9,7 +9,7 @@ from dagster_k8s.job import DagsterK8sJobConfig, construct_dagster_k8s_job
 from cpp_pipeline.launch.k8s.manifest import JobRequest, job_manifest
 from cpp_pipeline.launch.k8s.shapes import SHAPES
 from cpp_pipeline_tests.k8s.network import Network, Pod
-from cpp_pipeline_tests.k8s.rendering import DIGEST, OVERLAYS, objects, of_kind, one, overlay
+from cpp_pipeline_tests.k8s.rendering import DIGEST, OVERLAYS, of_kind, one, overlay_objects
 
 RUNS, SANDBOX = "cpp-pipeline", "cpp-pipeline-sandbox"
 INTERNET, PRIVATE, METADATA, GKE_METADATA = "142.250.1.1", "10.3.0.7", "169.254.169.254", "169.254.169.252"
@@ -18,7 +18,7 @@ INTERNET, PRIVATE, METADATA, GKE_METADATA = "142.250.1.1", "10.3.0.7", "169.254.
 @cache
 def network(name: str) -> Network:
     """The policies of an overlay; namespaces carry the label that a server gives them."""
-    found = objects(overlay(name))
+    found = overlay_objects(name)
     spaces = {
         o["metadata"]["name"]: {"kubernetes.io/metadata.name": o["metadata"]["name"], **o["metadata"]["labels"]}
         for o in of_kind(found, "Namespace")
@@ -37,7 +37,7 @@ def of_dagster(component: str) -> Pod:
 @cache
 def pods() -> dict[str, Pod]:
     """One pod of each sort, with the labels that its maker gives it."""
-    found: Any = objects(overlay("gke-spot"))
+    found: Any = overlay_objects("gke-spot")
     job = job_manifest(JobRequest("job", RUNS, "i" + DIGEST, ["true"], SHAPES["cpu"]))
     controller = one(found, "Deployment", "execution-controller")["spec"]["template"]["metadata"]["labels"]
     sandbox = one(found, "SandboxTemplate", "cpp-sandbox")["spec"]["podTemplate"]["metadata"]["labels"]

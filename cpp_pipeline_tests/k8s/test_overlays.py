@@ -20,10 +20,9 @@ from cpp_pipeline_tests.k8s.rendering import (
     NAMESPACES,
     PROJECT,
     Object,
-    objects,
     of_kind,
     one,
-    overlay,
+    overlay_objects,
     pod_templates,
     rights,
 )
@@ -221,7 +220,7 @@ def test_probes_ask_for_routes_that_need_no_token(spot: list[Object]) -> None:
 
 
 def test_overlays_differ_where_they_should() -> None:
-    found = {name: objects(overlay(name)) for name in ("local", "gke-spot", "gke-ondemand")}
+    found = {name: overlay_objects(name) for name in ("local", "gke-spot", "gke-ondemand")}
     spot = one(found["gke-spot"], "SandboxTemplate", "cpp-sandbox")["spec"]["podTemplate"]["spec"]
     assert spot["nodeSelector"] == {"cloud.google.com/gke-spot": "true"}
     assert (
