@@ -24,9 +24,9 @@ test: setup lint  ## everything that has to hold at each commit
 test-slow: setup  ## proofs of minutes
 	$(BIN)/python -m pytest -m slow -s
 
-bench: setup  ## measured claims, alone on the machine; NAMES="sandbox_speed ..." runs some and writes nothing
+bench: setup  ## measured claims, alone on the machine; NAMES="sandbox_speed ..." runs some, OUT=docs keeps them
 	$(BIN)/python -m benchmarks --humaneval $(HUMANEVAL) --seed $(SEED) $(if $(BENCH_DATA),\
-		--corpora $(BENCH_DATA)/trees --histories $(BENCH_DATA)/histories --peers $(BENCH_DATA)/peers) $(NAMES)
+		--corpora $(BENCH_DATA)/trees --histories $(BENCH_DATA)/histories --peers $(BENCH_DATA)/peers) $(if $(OUT),--out $(OUT)) $(NAMES)
 
 lint: setup
 	$(BIN)/ruff check cpp_pipeline cpp_pipeline_tests benchmarks

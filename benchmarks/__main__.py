@@ -1,4 +1,4 @@
-"""Run subjects one after the other, print a table and write docs/benchmarks.md."""
+"""Run subjects one after the other, print a table and keep it in docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="workers of ours and of each peer")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="small sizes: shows that it works, measures little")
-    parser.add_argument("--out", type=Path, help="folder for the page and the plot; default: docs, for a whole run")
+    parser.add_argument(
+        "--out", type=Path, help="folder of the page, which keeps its other subjects; default: docs, for a whole run"
+    )
     args = parser.parse_args(argv)
     chosen = [name for name in subjects() if not args.names or name.startswith(tuple(args.names))]
     if not chosen:
@@ -53,24 +55,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{', '.join(absent)}: no such folder", file=sys.stderr)
         return 2
     options = Options(args.humaneval, args.workers, args.quick, args.seed, args.corpora, args.histories, args.peers)
-    begun = time.monotonic()
-    rows = [row for name in chosen for row in _measured(name, options)]
+    found = {name: _measured(name, options) for name in chosen}
+    rows = [row for subject in found.values() for row in subject.rows]
     report.show(rows)
     whole = not args.names and not args.quick
     folder = args.out or (_HERE.parent / "docs" if whole else None)
     if folder is not None:
-        report.write(rows, folder, time.monotonic() - begun)
+        report.write(found, folder)
     missed = [f"{row.subject}: {row.what}" for row in rows if row.ok is False]
     print(f"{len(rows)} rows, {len(missed)} bars missed{': ' if missed else ''}{'; '.join(missed)}")
     return 1 if missed else 0
 
 
-def _measured(name: str, options: Options) -> list[Row]:
+def _measured(name: str, options: Options) -> report.Measured:
     begun = time.monotonic()
     print(f"{name} ...", file=sys.stderr, flush=True)
     rows: list[Row] = importlib.import_module(f"benchmarks.{name}").run(options)
     print(f"{name}: {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
-    return rows
+    return report.measured(rows, time.monotonic() - begun)
 
 
 if __name__ == "__main__":

@@ -63,9 +63,10 @@ def run(
     console.print(_summary_table(summary))
     for failure in summary.failures:
         console.print(f"failed: {failure}", style="red", markup=False)
-    report = Path(root) / "reports" / "model_report" / "index.html"
-    if report.exists():
-        console.print(f"report: {report.resolve()}", markup=False)
+    store = Store(root)
+    if store.result("reports", "model_report") is not None:
+        page = store.folder("reports", "model_report") / "index.html"
+        console.print(f"report: {page if '://' in root else page.resolve()}", markup=False)
     console.print(f"{'done' if summary.success else 'NOT COMPLETE'} in {summary.seconds:.0f} s")
     raise typer.Exit(0 if summary.success else 1)
 
@@ -115,11 +116,22 @@ def report(root: Root = "data") -> None:
     from cpp_pipeline.storage.metadata import metrics_markdown
     from cpp_pipeline.storage.store import Store
 
-    folder = Store(root).folder("reports", "model_report")
-    if not (folder / "metrics.json").exists():
+    store = Store(root)
+    if store.result("reports", "model_report") is None:
         _fail(f"no report below {root}: run `cpp-pipeline run` first")
-    console.print(metrics_markdown(json.loads((folder / "metrics.json").read_text())), markup=False)
-    console.print(f"report: {folder / 'index.html'}", markup=False)
+    figures = store.local_folder("reports", "model_report") / "metrics.json"
+    console.print(metrics_markdown(json.loads(figures.read_text())), markup=False)
+    console.print(f"report: {store.folder('reports', 'model_report') / 'index.html'}", markup=False)
+
+
+@app.command()
+def unlock(root: Root = "data") -> None:
+    """Free a gs:// root whose run was killed. A local root is free when its process has ended."""
+    from cpp_pipeline.storage.lock import unlock as take_away
+    from cpp_pipeline.storage.store import Store
+
+    holder = take_away(Store(root))
+    console.print(f"{root} is free" + (f"; it was held by {holder}" if holder else ""), markup=False)
 
 
 @dumps_app.command("add")

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,10 +100,8 @@ def _cluster(root: str) -> Finding:
 
 
 def _storage(root: str) -> Finding:
-    if "://" in root:
-        if importlib.util.find_spec("gcsfs") is None:
-            return Finding("storage", "missing", f"{root} needs gcsfs", "pip install 'cpp_pipeline[gcp]'")
-        return Finding("storage", "ok", root)
+    if "://" in root or root.startswith("gs:"):
+        return _bucket(root)
     folder = Path(root).absolute()
     while not folder.exists():
         folder = folder.parent
@@ -112,6 +111,18 @@ def _storage(root: str) -> Finding:
     if free < 3:
         return Finding("storage", "missing", f"{free:.1f} GiB free at {folder}", "the main job wants 3 GiB")
     return Finding("storage", "ok", f"{free:.0f} GiB free at {folder}")
+
+
+def _bucket(root: str) -> Finding:
+    from cpp_pipeline.storage.place import at
+
+    try:
+        probe = at(f"{root.rstrip('/')}/.doctor-{uuid.uuid4().hex}")
+        probe.write(b"")
+        probe.delete()
+    except (ValueError, RuntimeError) as error:
+        return Finding("storage", "missing", str(error), "nothing can be kept without it")
+    return Finding("storage", "ok", f"{root} can be read and written")
 
 
 def _mirror(root: str) -> Finding:

@@ -12,6 +12,7 @@ import dagster as dg
 from cpp_pipeline.runner import run as run_graph
 from cpp_pipeline.settings import Settings
 from cpp_pipeline.storage.dumps import add_dump, check_dump, dumps
+from cpp_pipeline.storage.place import at
 from cpp_pipeline.storage.store import Store
 from cpp_pipeline.summary import Summary
 
@@ -23,6 +24,7 @@ telemetry:
 
 def dagster_home(root: str) -> Path:
     """The Dagster home that belongs to a root: `DAGSTER_HOME`, or `.dagster` inside a local root."""
+    at(root)  # a root that cannot be is told before a folder of its name is made
     given = Settings.from_env().dagster_home
     if given:
         return Path(given)

@@ -7,14 +7,10 @@ went. `dagster dev` with the same instance shows the same runs.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import dagster as dg
 
@@ -22,6 +18,8 @@ from cpp_pipeline.selection import checks_of, made_together, select
 from cpp_pipeline.storage.assets import SKIP_TAG, repo_dumps
 from cpp_pipeline.storage.currency import is_current
 from cpp_pipeline.storage.dumps import dumps
+from cpp_pipeline.storage.gcs import remembered_reads
+from cpp_pipeline.storage.lock import alone
 from cpp_pipeline.storage.recipes import recipe_of
 from cpp_pipeline.storage.store import Store
 from cpp_pipeline.summary import Line, Log, Summary, Watcher
@@ -121,7 +119,9 @@ def run(
         store.sweep()
         instance.add_dynamic_partitions(repo_dumps.name or "", [d.name for d in dumps(store)])
         checks = checks_of(definitions, specs)
-        waves = plan(store, specs, selected, {name: made_together(definitions, [name]) for name in specs}, checks)
+        together = {name: made_together(definitions, [name]) for name in specs}
+        with remembered_reads():
+            waves = plan(store, specs, selected, together, checks)
         total = sum(len(w.assets) for w in waves)
         log(f"{total} of {_size(store, specs, selected)} assets and partitions may have changed")
         job = definitions.resolve_implicit_global_asset_job_def()
@@ -139,8 +139,9 @@ def run(
         for name in sorted(lost):
             if summary.lines.get(name) and summary.lines[name].status == "current":
                 summary.lines[name].status = "not made"
-    for name, line in summary.lines.items():
-        line.rows = _stored_rows(store, specs[name])
+    with remembered_reads():
+        for name, line in summary.lines.items():
+            line.rows = _stored_rows(store, specs[name])
     summary.seconds = time.monotonic() - started
     return summary
 
@@ -200,20 +201,3 @@ def _stored_rows(store: Store, spec: dg.AssetSpec) -> int | None:
     keys: list[str | None] = list(store.partitions(name)) if _partitioned(spec) else [None]
     found = [p.rows for k in keys if (p := store.provenance(name, k)) is not None]
     return sum(r for r in found if r is not None) if any(r is not None for r in found) else None
-
-
-@contextmanager
-def alone(store: Store) -> Iterator[None]:
-    """Hold the root's lock: two runs would resume the same work folders."""
-    if not store.is_local:
-        yield
-        return
-    root = Path(str(store.root))
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / ".lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RuntimeError(f"another run is working on {root} (pid in {root}/.pid); wait for it") from None
-        (root / ".pid").write_text(str(os.getpid()))
-        yield

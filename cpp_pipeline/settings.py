@@ -15,7 +15,7 @@ class Settings:
     """What a user may set, as `CPP_PIPELINE_<FIELD>` (the sandbox ones as `SANDBOX_<FIELD>`)."""
 
     root: str = "data"
-    """Storage root: a folder or `gs://bucket/prefix`."""
+    """Storage root: a folder or `gs://bucket/prefix` (extra `gcs`)."""
     preset: str = "tiny"
     """Scale of models and data: smoke, tiny, d4, d8 or d16."""
     seed: int = 0

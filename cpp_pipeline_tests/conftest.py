@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from cpp_pipeline_tests.gcs.fixtures import bucket, gcs_server
+
+__all__ = ["bucket", "gcs_server"]
 SHARED_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
 

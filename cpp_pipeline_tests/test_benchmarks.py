@@ -44,11 +44,23 @@ def test_the_ratio_is_that_of_each_turn() -> None:
 
 def test_the_page_shows_every_row_and_what_did_not_hold(tmp_path: Path) -> None:
     rows = [Row("one", "a|b", "1 s", "3 s", 3.0, "2.9 to 3.1", ">= 2x", True, 2.0, "a note", ("a detail",))]
-    report.write([*rows, Row("two", "c", "7", bar="0", ok=False)], tmp_path, 60.0)
+    two = report.measured([Row("two", "c", "7", bar="0", ok=False)], 3.0)
+    report.write({"one": report.measured(rows, 60.0), "two": two}, tmp_path)
     page = (tmp_path / "benchmarks.md").read_text()
     for text in ("## one", "## two", "| a/b | 1 s | 3 s | 3.00x |", "| NO |", "a note", "a detail", "kernel", "g++"):
         assert text in page
     assert (tmp_path / "benchmarks.png").stat().st_size > 1000
+
+
+def test_one_subject_measured_again_leaves_the_others(tmp_path: Path) -> None:
+    one, two = (report.measured([Row(name, "a", value)], 1.0) for name, value in (("one", "1.25 s"), ("two", "7.5 s")))
+    report.write({"two": two, "one": one}, tmp_path)
+    report.write({"one": report.measured([Row("one", "a", "0.75 s", details=["new"])], 2.0)}, tmp_path)
+    page = (tmp_path / "benchmarks.md").read_text()
+    assert "0.75 s" in page
+    assert "7.5 s" in page
+    assert "1.25 s" not in page
+    assert page.index("## one") < page.index("## two")
 
 
 def test_every_subject_is_found_and_an_unknown_one_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,7 @@
 """The runner makes what is stale, leaves out what broke, and says so."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import dagster as dg
@@ -11,13 +11,19 @@ import pytest
 from cpp_pipeline import runner
 from cpp_pipeline.schemas import TABLES
 from cpp_pipeline.storage.assets import StoreResource, folder_asset, table_asset
+from cpp_pipeline.storage.currency import Recipe, stamp
 from cpp_pipeline.storage.dumps import add_dump, dump
 from cpp_pipeline.storage.io_manager import ParquetIOManager
 from cpp_pipeline.storage.store import Store
 
+Meanwhile = Mapping[str, Callable[[], None]]
 
-def definitions(root: Path) -> dg.Definitions:
-    """A small graph of the real kinds: a partitioned table, a joined one, a folder, a check."""
+
+def definitions(root: str, meanwhile: Meanwhile) -> dg.Definitions:
+    """A small graph of the real kinds: a partitioned table, a joined one, a folder, a check.
+
+    What others do `meanwhile` to an asset happens while it is being made.
+    """
 
     @table_asset("repo_dump", group="ingest", kinds={"polars"}, code=["models/presets.py"])
     def repo_dump(context: dg.AssetExecutionContext) -> pl.LazyFrame:
@@ -32,6 +38,7 @@ def definitions(root: Path) -> dg.Definitions:
 
     @table_asset("cmake_packages", group="pairs", kinds={"polars"}, code=["models/presets.py"])
     def cmake_packages(context: dg.AssetExecutionContext, repo_dump: pl.LazyFrame) -> pl.LazyFrame:
+        meanwhile.get("cmake_packages", lambda: None)()
         columns = [pl.col("path").alias("package"), pl.col("dump").alias("target"), pl.lit("o").alias("origin")]
         return repo_dump.select(*columns, pl.lit(None, pl.String).alias("licence"))
 
@@ -46,13 +53,14 @@ def definitions(root: Path) -> dg.Definitions:
     )
     def base_checkpoint(context: dg.AssetExecutionContext, work: Path) -> None:
         names = context.resources.storage.store.scan("cmake_packages").collect()["package"].to_list()
+        meanwhile.get("base_checkpoint", lambda: None)()
         (work / "result.json").write_text(json.dumps({"weights_sha256": ",".join(names), "metrics": {}}))
 
     @dg.asset_check(asset="cmake_packages", blocking=True)
     def no_bad_package(asset: pl.LazyFrame) -> dg.AssetCheckResult:
         return dg.AssetCheckResult(passed="bad" not in asset.collect()["package"].to_list())
 
-    resources = {"storage": StoreResource(root=str(root)), "io_manager": ParquetIOManager(root=str(root))}
+    resources = {"storage": StoreResource(root=root), "io_manager": ParquetIOManager(root=root)}
     return dg.Definitions(
         assets=[repo_dump, cmake_packages, base_checkpoint], asset_checks=[no_bad_package], resources=resources
     )
@@ -61,10 +69,9 @@ def definitions(root: Path) -> dg.Definitions:
 class World:
     """A root, its instance, and dumps beside it."""
 
-    def __init__(self, folder: Path, instance: dg.DagsterInstance) -> None:
-        self.folder, self.instance = folder, instance
-        self.root = folder / "root"
-        self.store = Store(str(self.root))
+    def __init__(self, folder: Path, root: str, instance: dg.DagsterInstance) -> None:
+        self.folder, self.root, self.instance = folder, root, instance
+        self.store = Store(root)
         self.log: list[str] = []
 
     def dump(self, name: str, *files: str) -> None:
@@ -74,14 +81,17 @@ class World:
             (path / file).write_text(file)
         add_dump(self.store, path, name)
 
-    def run(self, selection: str | None = None) -> runner.Summary:
-        return runner.run(definitions(self.root), self.store, self.instance, self.log.append, selection)
+    def run(self, selection: str | None = None, meanwhile: Meanwhile | None = None) -> runner.Summary:
+        defined = definitions(self.root, meanwhile or {})
+        return runner.run(defined, self.store, self.instance, self.log.append, selection)
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+@pytest.fixture(params=["local", "gcs"])
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    """A root of this machine, or in a bucket."""
+    root = str(tmp_path / "root") if request.param == "local" else f"{request.getfixturevalue('bucket')}/root"
     with dg.DagsterInstance.ephemeral() as instance:
-        yield World(tmp_path, instance)
+        yield World(tmp_path, root, instance)
 
 
 def status(summary: runner.Summary) -> dict[str, str]:
@@ -104,10 +114,10 @@ def test_everything_is_made_once(world: World) -> None:
 def test_a_new_dump_is_joined_and_the_old_one_is_left_alone(world: World) -> None:
     world.dump("one", "a")
     world.run()
-    before = Path(str(world.store.table_path("repo_dump", "one"))).stat().st_mtime_ns
+    before = world.store.table_token("repo_dump", "one")
     world.dump("two", "b")
     assert world.run().success
-    assert Path(str(world.store.table_path("repo_dump", "one"))).stat().st_mtime_ns == before
+    assert world.store.table_token("repo_dump", "one") == before
     assert world.store.scan("cmake_packages").collect()["package"].to_list() == ["a", "b"]
     assert world.store.result("checkpoints", "base_checkpoint")["weights_sha256"] == "a,b"  # type: ignore[index]
 
@@ -174,7 +184,7 @@ def test_a_bare_name_in_a_selection_takes_everything_before_it(world: World) -> 
 
 
 def test_a_table_that_was_never_made_is_not_read_as_an_empty_one(world: World) -> None:
-    store = ParquetIOManager(root=str(world.root))
+    store = ParquetIOManager(root=world.root)
     context = dg.build_input_context(
         partition_key="one",
         asset_key=dg.AssetKey("repo_dump"),
@@ -182,3 +192,26 @@ def test_a_table_that_was_never_made_is_not_read_as_an_empty_one(world: World) -
     )
     with pytest.raises(FileNotFoundError, match="repo_dump of dump one has not been made"):
         store.load_input(context)
+
+
+@pytest.mark.parametrize("overtaken", ["cmake_packages", "base_checkpoint"])
+def test_of_two_writers_that_work_at_one_time_the_second_fails_and_changes_nothing(
+    world: World, overtaken: str
+) -> None:
+    world.dump("one", "a")
+    recipe = Recipe(overtaken, (), "code", "config")
+
+    def overtake() -> None:
+        if overtaken == "cmake_packages":
+            world.store.write_table(TABLES[overtaken].empty(), stamp(recipe, None, "", "first", 0))
+        else:
+            work = world.store.work("other", "0" * 32)
+            (work / "result.json").write_text("{}")
+            world.store.publish("checkpoints", work, stamp(recipe, None, "", "first", None))
+
+    summary = world.run(meanwhile={overtaken: overtake})
+    assert not summary.success
+    assert any(overtaken in failure and "another writer" in failure for failure in summary.failures)
+    found = world.store.provenance(overtaken)
+    assert found is not None and found.data_version == "first"
+    assert world.run().success and status(world.run()) == dict.fromkeys(status(summary), "current")

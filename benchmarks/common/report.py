@@ -1,9 +1,15 @@
-"""Rows as a table in the terminal, as a page and as a plot."""
+"""Rows as a table in the terminal, as a page and as a plot.
+
+Belongs here: how rows are shown and kept. What was measured last of each subject lies beside the page
+(`benchmarks.json`), so that one subject can be measured again alone. Not here: measuring.
+"""
 
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import matplotlib
@@ -22,8 +28,23 @@ _INTRODUCTION = """# Benchmarks
 
 Written by `make bench`; do not edit. Times are CPU seconds (user and system) of a whole process tree, not time on the
 wall, and `ratio` is peer over ours as the median over repeats that were measured in turn. Ratios compare; seconds hold
-for this machine only.
+for one machine only. Each subject says when it was measured last.
 """
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The last run of one subject."""
+
+    rows: Sequence[Row]
+    day: str
+    seconds: float
+    machine: Sequence[tuple[str, str]]
+
+
+def measured(rows: Sequence[Row], seconds: float) -> Measured:
+    """What was measured just now, on this machine."""
+    return Measured(rows, f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}", seconds, facts())
 
 
 def show(rows: Sequence[Row]) -> None:
@@ -38,19 +59,36 @@ def show(rows: Sequence[Row]) -> None:
             console.print(f"{row.subject}, {row.what}: {text}", markup=False)
 
 
-def write(rows: Sequence[Row], folder: Path, seconds: float) -> None:
-    """Write `benchmarks.md` and `benchmarks.png` into a folder."""
+def write(new: dict[str, Measured], folder: Path) -> None:
+    """Write `benchmarks.md`, `.png` and `.json` into a folder; subjects that are not in `new` stay as they were."""
     folder.mkdir(parents=True, exist_ok=True)
+    subjects = dict(sorted((_kept(folder / "benchmarks.json") | new).items()))
+    rows = [row for subject in subjects.values() for row in subject.rows]
     _plot([row for row in rows if row.ratio is not None], folder / "benchmarks.png")
-    parts = [_INTRODUCTION, f"Run of {datetime.datetime.now(datetime.UTC):%Y-%m-%d}, {seconds / 60:.0f} minutes.\n"]
-    parts.append(_markdown(("machine", ""), facts()))
-    parts.append("![ratios](benchmarks.png)\n")
-    for subject in dict.fromkeys(row.subject for row in rows):
-        mine = [row for row in rows if row.subject == subject]
-        parts.append(f"## {subject}\n\n{_markdown(_HEAD, [_cells(row) for row in mine])}")
-        remarks = [f"* {row.what}: {text}" for row in mine for text in _remarks(row)]
-        parts += ["\n".join([*remarks, ""])] if remarks else []
+    parts = [_INTRODUCTION, "![ratios](benchmarks.png)\n"]
+    for name, subject in subjects.items():
+        parts.append(f"## {name}\n\n{_markdown(_HEAD, [_cells(row) for row in subject.rows])}")
+        remarks = [f"* {row.what}: {text}" for row in subject.rows for text in _remarks(row)]
+        machine = ", ".join(f"{what} {value}" for what, value in subject.machine)
+        parts.append("\n".join([*remarks, f"* measured {subject.day} in {subject.seconds:.0f} s: {machine}", ""]))
     (folder / "benchmarks.md").write_text("\n".join(parts), encoding="utf-8")
+    kept = json.dumps({name: asdict(subject) for name, subject in subjects.items()}, indent=1, ensure_ascii=False)
+    (folder / "benchmarks.json").write_text(kept + "\n", encoding="utf-8")
+
+
+def _kept(file: Path) -> dict[str, Measured]:
+    if not file.is_file():
+        return {}
+    known = {field.name for field in fields(Row)}
+    return {
+        name: Measured(
+            [Row(**{key: value for key, value in row.items() if key in known}) for row in subject["rows"]],
+            subject["day"],
+            subject["seconds"],
+            [(what, value) for what, value in subject["machine"]],
+        )
+        for name, subject in json.loads(file.read_text(encoding="utf-8")).items()
+    }
 
 
 def _cells(row: Row) -> list[str]:

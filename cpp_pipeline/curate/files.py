@@ -28,6 +28,7 @@ _BY_LOWER_CASE = frozenset(name.lower() for name in PERMISSIVE)
 _INNER_GROUP = re.compile(r"\(([^()]*)\)")
 MIN_CHARACTERS = 32
 """Fewest characters other than blanks: below it a file holds an include or a version number."""
+_BLANKS = b" \t\n\v\f\r"
 _KEY = ("dump", "repo", "path")
 
 
@@ -48,9 +49,15 @@ def _flat_permissive(expression: str) -> bool:
     )
 
 
-def _digest(text: pl.Series) -> pl.Series:
-    """blake2b of each text: polars' own hash promises nothing over versions."""
-    return pl.Series(text.name, [hashlib.blake2b(t.encode(), digest_size=16).digest() for t in text], dtype=pl.Binary)
+_BARE = pl.Struct({"size": pl.Int64(), "digest": pl.Binary()})
+
+
+def _bare(texts: pl.Series) -> pl.Series:
+    """Characters and blake2b of each text without blanks: polars' own hash promises nothing over versions."""
+    bare = [text.encode().translate(None, _BLANKS) for text in texts]
+    sizes = pl.Series("size", [len(one.decode()) for one in bare], pl.Int64)
+    digests = pl.Series("digest", [hashlib.blake2b(one, digest_size=16).digest() for one in bare], pl.Binary)
+    return pl.DataFrame([sizes, digests]).to_struct(texts.name)
 
 
 def _refused_licences(source_files: pl.LazyFrame) -> list[str]:
@@ -59,10 +66,12 @@ def _refused_licences(source_files: pl.LazyFrame) -> list[str]:
 
 
 def _rules(refused: list[str], allow_unknown: bool) -> list[tuple[str, pl.Expr, pl.Expr]]:
-    """(reason, condition, detail) in the order in which they are asked; the first that holds is told."""
+    """(reason, condition, detail) in the order in which they are asked; the first that holds is told.
+
+    None of them looks at the text, which is read of the others only.
+    """
     licence = pl.col("licence")
     unknown = licence.is_null() & pl.lit(not allow_unknown)
-    size = pl.col("bare").str.len_chars()
     return [
         (
             "licence",
@@ -73,7 +82,6 @@ def _rules(refused: list[str], allow_unknown: bool) -> list[tuple[str, pl.Expr, 
         ("vendored", pl.col("is_vendored"), pl.lit("path marks third-party code")),
         ("generated", pl.col("is_generated"), pl.lit("path or content marks generated code")),
         ("amalgamated", pl.col("is_amalgamated"), pl.lit("put together from other files of the project")),
-        ("too small", size < MIN_CHARACTERS, size.cast(pl.String) + " characters without blanks"),
     ]
 
 
@@ -85,18 +93,19 @@ def _decisions(source_files: pl.LazyFrame, allow_unknown: bool) -> pl.DataFrame:
     for name, condition, text in reversed(rules):
         reason = pl.when(condition).then(pl.lit(name)).otherwise(reason)
         detail = pl.when(condition).then(text).otherwise(detail)
+    rows = source_files.with_row_index("row")
+    judged = rows.select("row", *_KEY, "size_bytes", reason=reason, detail=detail).collect(engine="streaming")
+    asked = judged.filter(pl.col("reason").is_null())["row"]
+    texts = rows.filter(pl.col("row").is_in(asked.implode())).select(
+        "row", bare=pl.col("content").map_batches(_bare, return_dtype=_BARE, is_elementwise=True)
+    )
+    is_small = pl.col("size") < MIN_CHARACTERS
     judged = (
-        source_files.with_row_index("row")
-        .with_columns(bare=pl.col("content").str.replace_all(r"\s+", ""))
-        .select(
-            "row",
-            *_KEY,
-            "size_bytes",
-            reason=reason,
-            detail=detail,
-            digest=pl.col("bare").map_batches(_digest, return_dtype=pl.Binary, is_elementwise=True),
+        judged.join(texts.unnest("bare").collect(engine="streaming"), on="row", how="left")
+        .with_columns(
+            reason=pl.when(is_small).then(pl.lit("too small")).otherwise("reason"),
+            detail=pl.when(is_small).then(pl.format("{} characters without blanks", "size")).otherwise("detail"),
         )
-        .collect(engine="streaming")
         .sort("path", "repo", "row")
     )
     open_rows = judged.filter(pl.col("reason").is_null())

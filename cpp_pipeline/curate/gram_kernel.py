@@ -66,7 +66,7 @@ def fold(hashes: U64, fixed: U64, symbol: np.uint64, folded: U64) -> None:
         slot = token & mask
         while fixed[slot] != token and fixed[slot] != 0:
             slot = (slot + np.uint64(1)) & mask
-        folded[i] = token if fixed[slot] == token else symbol
+        folded[i] = token if fixed[slot] == token and token != 0 else symbol  # a token's hash may be 0
 
 
 @compiled

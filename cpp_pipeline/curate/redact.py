@@ -104,8 +104,10 @@ _MIN_DISTINCT = 8
 
 def redact(text: str) -> Redacted:
     """A text with `<EMAIL>` for each e-mail address and `<SECRET>` for each secret; line numbers do not change."""
-    if not _suspects(pl.Series([text]))[0]:
-        return Redacted(text, {})
+    return _redact(text) if _suspects(pl.Series([text]))[0] else Redacted(text, {})
+
+
+def _redact(text: str) -> Redacted:
     parts: list[str] = []
     counts: Counter[str] = Counter()
     end = 0
@@ -142,7 +144,7 @@ def _suspects(texts: pl.Series) -> pl.Series:
 
 def _redacted(texts: pl.Series) -> pl.Series:
     places = _suspects(texts).fill_null(False).arg_true()
-    found = [redact(text) for text in texts.gather(places)]
+    found = [_redact(text) for text in texts.gather(places)]
     counts = pl.zeros(len(texts), pl.Int64, eager=True)
     if found:
         texts = texts.clone().scatter(places, pl.Series([one.text for one in found]))

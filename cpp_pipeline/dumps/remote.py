@@ -159,9 +159,10 @@ def open_remote(path: Path | str) -> Remote:
     import fsspec  # only here: processes that read local dumps start without it
 
     try:
-        system, root = fsspec.url_to_fs(str(path))
+        # a remembered listing would hide what others have changed since
+        system, root = fsspec.url_to_fs(str(path), use_listings_cache=False)
     except (ImportError, ValueError) as error:
-        remedy = "pip install 'cpp_pipeline[gcp]'" if str(path).startswith(("gs://", "gcs://")) else "see fsspec"
+        remedy = "pip install 'cpp_pipeline[gcs]'" if str(path).startswith(("gs://", "gcs://")) else "see fsspec"
         raise ValueError(f"{path} cannot be read: {error}; {remedy}") from error
     return Remote(system, root.rstrip("/"))
 

@@ -2,7 +2,7 @@
 
 Belongs here: the scan that overwrites them. Does not belong here: which macros (`macros.py`).
 
-The scan knows comments, literals and directives, and leaves them alone. Offsets and lines stay. A module of
+Comments, literals and directives are left alone. Offsets and lines stay. A module of
 kernels: import it inside functions only (`compiled.py`).
 """
 
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from cpp_pipeline.extract.compiled import compiled, inlined
+from cpp_pipeline.extract.lexical_kernel import CODE, COMMENT, LITERAL
 
 _MAX_ARGUMENTS = 4_096
 _MIN_CAPITALS = 3
@@ -33,8 +34,7 @@ _WORDS[0, :3] = list(b"int")
 _WORDS[1] = list(b"public")
 _IN_WORD, _CAPITAL, _SPACE, _QUOTE, _ENDS_STATEMENT, _STARTS_STATEMENT = 1, 2, 4, 8, 16, 32
 _SKETCH_MASK = 0xFFF
-_TAB, _NEWLINE, _BLANK, _HASH, _STAR, _SLASH, _BACKSLASH = (ord(c) for c in "\t\n #*/\\")
-_OPEN, _CLOSE, _SEMICOLON, _QUOTATION, _RAW, _ZERO, _NINE = (ord(c) for c in '();"R09')
+_TAB, _NEWLINE, _BLANK, _OPEN, _CLOSE, _SEMICOLON = b"\t\n ();"
 _Table = tuple[np.ndarray[Any, Any], ...]
 
 
@@ -106,104 +106,48 @@ def _find(source: Any, start: Any, end: Any, table: Any) -> Any:
 
 
 @compiled
-def _after_comment(source: Any, at: Any) -> Any:
-    """First byte behind the comment that begins at `at` (before its line end); `at` when none does."""
-    size = len(source)
-    if at + 1 >= size or source[at] != _SLASH:
-        return at
-    if source[at + 1] == _SLASH:
-        while at < size and source[at] != _NEWLINE:
-            at += 2 if source[at] == _BACKSLASH else 1
-    elif source[at + 1] == _STAR:
-        at += 3
-        while at < size and not (source[at] == _SLASH and source[at - 1] == _STAR):
-            at += 1
-        at += 1
-    return min(at, size)
-
-
-@compiled
-def _after_quote(source: Any, at: Any) -> Any:
-    """First byte behind the literal that begins at `at`; a quote that its line does not close is a byte like others."""
-    size, quote, start = len(source), source[at], at
-    at += 1
-    while at < size and source[at] != _NEWLINE:
-        if source[at] == quote:
-            return at + 1
-        at += 2 if source[at] == _BACKSLASH else 1
-    return start + 1
-
-
-@compiled
-def _after_raw(source: Any, at: Any) -> Any:
-    """First byte behind `"delimiter(...)delimiter"` that begins at `at`."""
-    size, opening = len(source), at + 1
-    while opening < size and opening - at < 18 and source[opening] != _OPEN:
-        opening += 1
-    if opening >= size or source[opening] != _OPEN:
-        return at + 1
-    length = opening - at - 1
-    end = opening + 1
-    while end + length + 1 < size:
-        if source[end] == _CLOSE and source[end + length + 1] == _QUOTATION:
-            same = 0
-            while same < length and source[end + 1 + same] == source[at + 1 + same]:
-                same += 1
-            if same == length:
-                return end + length + 2
-        end += 1
-    return size  # not closed: looked for once, not at every further opening
-
-
-@compiled
-def _after_spaces(source: Any, role: Any, at: Any) -> Any:
+def _after_spaces(source: Any, role: Any, kinds: Any, at: Any) -> Any:
     """First byte that is neither space nor comment."""
-    while at < len(source):
-        behind = _after_comment(source, at)
-        if behind == at and not role[source[at]] & _SPACE:
-            break
-        at = max(behind, at + 1)
+    while at < len(source) and (kinds[at] == COMMENT or role[source[at]] & _SPACE):
+        at += 1
     return at
 
 
 @compiled
-def _after_arguments(source: Any, role: Any, at: Any) -> Any:
+def _after_arguments(source: Any, role: Any, kinds: Any, at: Any) -> Any:
     """First byte behind the `(...)` that begins after spaces at `at`; -1 when there is none."""
-    at = _after_spaces(source, role, at)
+    at = _after_spaces(source, role, kinds, at)
     if at >= len(source) or source[at] != _OPEN:
         return -1
-    depth, stop = 0, min(len(source), at + _MAX_ARGUMENTS)
-    while at < stop:
-        byte = source[at]
-        if role[byte] & _QUOTE:
-            at = _after_quote(source, at)
-            continue
-        depth += (byte == _OPEN) - (byte == _CLOSE)
-        at += 1
-        if depth == 0:
-            return at
+    depth = 0
+    for behind in range(at + 1, min(len(source), at + _MAX_ARGUMENTS) + 1):
+        byte = source[behind - 1]
+        if kinds[behind - 1] == CODE:
+            depth += (byte == _OPEN) - (byte == _CLOSE)
+            if depth == 0:
+                return behind
     return -1
 
 
 @compiled
-def _is_statement(source: Any, role: Any, at: Any, may_be_closed: Any) -> Any:
+def _is_statement(source: Any, role: Any, kinds: Any, at: Any, may_be_closed: Any) -> Any:
     """Whether a call that ends at `at` is a statement: its line ends there and no body or operator follows."""
     while at < len(source) and (source[at] == _BLANK or source[at] == _TAB):
         at += 1
     if at >= len(source) or source[at] == _SEMICOLON:
         return may_be_closed
-    if source[at] != _NEWLINE and _after_comment(source, at) == at:
+    if source[at] != _NEWLINE and kinds[at] != COMMENT:
         return False
-    at = _after_spaces(source, role, at)
+    at = _after_spaces(source, role, kinds, at)
     if at >= len(source):
         return True
     return role[source[at]] & (_IN_WORD | _STARTS_STATEMENT) != 0
 
 
 @compiled
-def _is_template(source: Any, role: Any, at: Any) -> Any:
+def _is_template(source: Any, role: Any, kinds: Any, at: Any) -> Any:
     """Whether `template` comes next: the grammar does not know `extern template`."""
-    at = _after_spaces(source, role, at)
+    at = _after_spaces(source, role, kinds, at)
     if at + len(_TEMPLATE) > len(source):
         return False
     same = 0
@@ -221,80 +165,70 @@ def _is_capitals(source: Any, role: Any, start: Any, end: Any) -> Any:
 
 
 @compiled
-def _end_of_macro(source: Any, start: Any, at: Any, may_begin: Any, table: Any) -> Any:
+def _end_of_macro(source: Any, kinds: Any, start: Any, at: Any, may_begin: Any, table: Any) -> Any:
     """(end of what vanishes with the word `source[start:at]`, -1 when nothing does; its form)."""
     role = table[0]
     how = _find(source, start, at, table)
-    end = _after_arguments(source, role, at) if how & _WITH_ARGUMENTS else -1
-    if end < 0 and (how & _PLAIN or (how & _EXTERN and _is_template(source, role, at))):
+    end = _after_arguments(source, role, kinds, at) if how & _WITH_ARGUMENTS else -1
+    if end < 0 and (how & _PLAIN or (how & _EXTERN and _is_template(source, role, kinds, at))):
         end = at
     if end < 0 and may_begin and at < len(source) and source[at] == _OPEN:
         is_known = (how & _AS_STATEMENT) != 0
         if is_known or _is_capitals(source, role, start, at):
-            end = _after_arguments(source, role, at)
-            if end >= 0 and not _is_statement(source, role, end, is_known):
+            end = _after_arguments(source, role, kinds, at)
+            if end >= 0 and not _is_statement(source, role, kinds, end, is_known):
                 end = -1
     return end, how
 
 
 @compiled
-def _overwrite(source: Any, table: Any, out: Any) -> Any:
+def _overwrite(source: Any, kinds: Any, table: Any, out: Any) -> Any:
     """Copy `source` to `out` with macros overwritten, when there are any; how many there are."""
     role, sketches = table[0], table[1]
     size, at, count, first_on_line, previous = len(source), 0, 0, True, _SEMICOLON
     while at < size:
         byte = source[at]
-        if role[byte] & _SPACE:
-            first_on_line |= byte == _NEWLINE
+        if kinds[at] != CODE or not role[byte] & _IN_WORD:
+            if kinds[at] == LITERAL or (kinds[at] == CODE and not role[byte] & _SPACE):
+                previous, first_on_line = byte, False
+            first_on_line |= kinds[at] == CODE and byte == _NEWLINE
             at += 1
-        elif byte == _HASH and first_on_line:  # a directive, with its continued lines
-            while at < size and source[at] != _NEWLINE:
-                at += 2 if source[at] == _BACKSLASH else 1
-        elif byte == _SLASH and _after_comment(source, at) > at:
-            at = _after_comment(source, at)
-        elif not role[byte] & _IN_WORD:
-            at = _after_quote(source, at) if role[byte] & _QUOTE else at + 1
-            previous, first_on_line = byte, False
-        else:
-            start = at
-            may_begin = first_on_line and role[previous] & _ENDS_STATEMENT != 0
-            while at < size and role[source[at]] & _IN_WORD:
-                at += 1
-            previous, first_on_line = source[at - 1], False
-            if at < size and role[source[at]] & _QUOTE:
-                if previous == _RAW and source[at] == _QUOTATION:
-                    at = _after_raw(source, at)
-                elif _ZERO <= source[start] <= _NINE:
-                    at += 1  # a digit separator
-                continue
-            is_call = may_begin and at < size and source[at] == _OPEN
-            if not is_call and not sketches[_sketch(source, start, at)]:
-                continue
-            end, how = _end_of_macro(source, start, at, may_begin, table)
-            if end < 0:
-                continue
-            if count == 0:
-                out[:] = source
-            count += 1
-            for i in range(start, end):
-                if out[i] != _NEWLINE:
-                    out[i] = _BLANK
-            if how & (_INT | _PUBLIC):
-                word = _WORDS[1 if how & _PUBLIC else 0]
-                for i in range(min(len(word), end - start)):
-                    if word[i]:
-                        out[start + i] = word[i]
-            elif may_begin:
-                previous, first_on_line = _SEMICOLON, True
-            at = end
+            continue
+        start = at
+        may_begin = first_on_line and role[previous] & _ENDS_STATEMENT != 0
+        while at < size and role[source[at]] & _IN_WORD and kinds[at] == CODE:
+            at += 1
+        previous, first_on_line = source[at - 1], False
+        if at < size and role[source[at]] & _QUOTE:
+            continue  # the prefix of a literal, or digits in front of a separator
+        is_call = may_begin and at < size and source[at] == _OPEN
+        if not is_call and not sketches[_sketch(source, start, at)]:
+            continue
+        end, how = _end_of_macro(source, kinds, start, at, may_begin, table)
+        if end < 0:
+            continue
+        if count == 0:
+            out[:] = source
+        count += 1
+        for i in range(start, end):
+            if out[i] != _NEWLINE:
+                out[i] = _BLANK
+        if how & (_INT | _PUBLIC):
+            word = _WORDS[1 if how & _PUBLIC else 0]
+            for i in range(min(len(word), end - start)):
+                if word[i]:
+                    out[start + i] = word[i]
+        elif may_begin:
+            previous, first_on_line = _SEMICOLON, True
+        at = end
     return count
 
 
-def blank(source: bytes, names: Iterable[str]) -> bytes:
+def blank(source: bytes, kinds: np.ndarray[Any, Any], names: Iterable[str]) -> bytes:
     """Overwrite the macros of `MacroDefinitions.transparent`, and calls in capitals that are statements without `;`.
 
-    Returns `source` itself where there is none.
+    `kinds` as `lexical_kernel.kinds` tells them of `source`. Returns `source` itself where there is no macro.
     """
     out = np.empty(len(source), np.uint8)
-    found = _overwrite(np.frombuffer(source, np.uint8), _table(tuple(names)), out)
+    found = _overwrite(np.frombuffer(source, np.uint8), kinds, _table(tuple(names)), out)
     return out.tobytes() if found else source

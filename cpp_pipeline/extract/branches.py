@@ -17,6 +17,7 @@ _CONDITION = re.compile(
     rb"^[ \t]*+\#[ \t]*+ (if|ifdef|ifndef|elif|elifdef|elifndef|else|endif)\b ([^\\\n]*+(?:\\.[^\\\n]*+)*+)",
     re.MULTILINE | re.DOTALL | re.VERBOSE,
 )
+_HEAD_ENDS = re.compile(rb"[;{}]")
 _OPENING = (b"if", b"ifdef", b"ifndef")
 _BLANKS = bytes(byte if byte == ord("\n") else ord(" ") for byte in range(256))
 
@@ -36,8 +37,13 @@ class Branches:
 
 
 def is_divided(source: bytes, errors: Iterable[tuple[int, int]]) -> bool:
-    """Whether one of the stretches of bytes that are errors holds a condition."""
-    return any(_CONDITION.search(source, first, last) for first, last in errors)
+    """Whether one of the stretches of bytes that are errors holds a condition, or what it began goes on in one."""
+    return any(_CONDITION.search(source, first, _end_of_head(source, last)) for first, last in errors)
+
+
+def _end_of_head(source: bytes, at: int) -> int:
+    found = _HEAD_ENDS.search(source, at)
+    return len(source) if found is None else found.end()
 
 
 def first_branches(source: bytes) -> Branches | None:

@@ -87,4 +87,6 @@ class FileFacts:
     declarations: tuple[Declaration, ...] = ()
     includes: tuple[str, ...] = ()
     types: tuple[TypeHead, ...] = ()
+    blanked: bytes = b""
+    """The text as it was parsed, with macros overwritten."""
     refused: str | None = None

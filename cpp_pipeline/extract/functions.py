@@ -14,7 +14,7 @@ import re
 from dataclasses import replace
 from operator import itemgetter
 
-from tree_sitter import Node
+from tree_sitter import Node, Tree
 
 from cpp_pipeline.extract.branches import first_branches, is_divided
 from cpp_pipeline.extract.facts import Bare, Declaration, FileFacts, Function, TypeHead
@@ -22,7 +22,16 @@ from cpp_pipeline.extract.parsing import PARSE_SECONDS, parse_guarded, refusal
 from cpp_pipeline.extract.reading import Source, bare_of, declaration_of, function_of, parts_of, source_of, type_of
 from cpp_pipeline.extract.walk import Scope, Site, sites, undocumented
 
-__all__ = ["Bare", "Declaration", "FileFacts", "Function", "all_functions", "complete", "read_functions"]
+__all__ = [
+    "Bare",
+    "Declaration",
+    "FileFacts",
+    "Function",
+    "all_functions",
+    "complete",
+    "has_torn_body",
+    "read_functions",
+]
 
 _CLOSING = b"\n};"
 _CALLED = re.compile(rb"(~?\w+|operator *[^\s\w(]+|operator *\(\)) *\(")
@@ -70,6 +79,15 @@ def _items(
     return found
 
 
+def _tree(source: Source, seconds: float, with_bodies: bool) -> Tree | None:
+    if with_bodies or source.kinds is None:
+        return parse_guarded(source.blanked, seconds)
+    from cpp_pipeline.extract.skeleton import skeleton  # compiled code is loaded with it
+
+    text, ranges = skeleton(source.blanked, source.kinds)
+    return parse_guarded(text, seconds, ranges)
+
+
 def _collect(root: Node, source: Source, in_full: bool, seconds: float) -> list[tuple[int, _Item]]:
     """What the file holds.
 
@@ -79,10 +97,13 @@ def _collect(root: Node, source: Source, in_full: bool, seconds: float) -> list[
     errors = [(0, len(source.raw))] if root.type == "ERROR" else []
     found = _items(root, source, in_full, errors)
     branches = first_branches(source.blanked) if errors and is_divided(source.blanked, errors) else None
-    tree = parse_guarded(branches.source, seconds) if branches is not None else None
-    if branches is None or tree is None:
+    if branches is None:
         return found
-    whole = _items(tree.root_node, replace(source, blanked=branches.source), in_full)
+    one = replace(source, blanked=branches.source)
+    tree = _tree(one, seconds, in_full)
+    if tree is None:
+        return found
+    whole = _items(tree.root_node, one, in_full)
     return [item for item in found if branches.has_blanked(item[0])] + whole
 
 
@@ -100,7 +121,8 @@ def read_functions(
     seconds
         Wall-time limit of the parse.
     in_full
-        Read functions without documentation in full too, into `FileFacts.functions`.
+        Read functions without documentation in full too, into `FileFacts.functions`, and parse bodies. Without it
+        `has_parse_error` tells of the rest of a function only; `has_torn_body` asks the body.
 
     Returns
     -------
@@ -111,7 +133,7 @@ def read_functions(
     if why is not None:
         return FileFacts(refused=why)
     source = source_of(text, macros)
-    tree = parse_guarded(source.blanked, seconds)
+    tree = _tree(source, seconds, in_full)
     if tree is None:
         return FileFacts(refused=f"parsing took more than {seconds:g} s")
     found = [item for _, item in sorted(_collect(tree.root_node, source, in_full, seconds), key=itemgetter(0))]
@@ -121,12 +143,23 @@ def read_functions(
         tuple(f for f in found if isinstance(f, Declaration)),
         source.includes,
         tuple(f for f in found if isinstance(f, TypeHead)),
+        source.blanked,
     )
 
 
 def all_functions(text: str, macros: tuple[str, ...] = ()) -> tuple[Function, ...]:
     """All functions of one file in full, documented or not; none when the file is refused (`read_functions`)."""
     return read_functions(text, macros, in_full=True).functions
+
+
+def has_torn_body(function: Function, blanked: bytes) -> bool:
+    """Whether the body of a function holds errors; `blanked` is the text of its file (`FileFacts.blanked`)."""
+    head = function.start_byte + len(function.signature.encode("utf-8", "replace"))
+    body = blanked[head : function.end_byte]
+    if not body.lstrip().startswith(b"{"):
+        body = blanked[function.start_byte : function.end_byte]  # a `try` in front
+    tree = parse_guarded(b"\n".join(map(bytes.lstrip, body.split(b"\n"))))  # the parser is slow on indentation
+    return tree is None or tree.root_node.has_error
 
 
 def complete(bare: Bare, text: str, macros: tuple[str, ...] = ()) -> Function | None:

@@ -29,7 +29,7 @@ class IncludeGraph:
         self._paths, self._includes = paths, includes
         self._by_name: dict[str, list[int]] = defaultdict(list)
         for number, path in enumerate(paths):
-            self._by_name[posixpath.basename(path)].append(number)
+            self._by_name[path.rpartition("/")[2]].append(number)
         self._next: dict[int, tuple[int, ...]] = {}
 
     def includes(self, file: int) -> tuple[int, ...]:
@@ -54,7 +54,7 @@ class IncludeGraph:
         return found
 
     def _resolve(self, includer: str, include: str) -> list[int]:
-        named = self._by_name.get(posixpath.basename(include))
+        named = self._by_name.get(include.rpartition("/")[2])
         if not named:
             return []
         folder = posixpath.dirname(includer)

@@ -38,13 +38,15 @@ from cpp_pipeline.extract.pool import Crash, cores, guarded_batches
 from cpp_pipeline.extract.rows import FrameSpool, rows_of
 from cpp_pipeline.schemas import TABLES
 
-_BATCH_CHARACTERS = 4_000_000
-_BATCH_ITEMS = 512
+_BATCH_CHARACTERS = 12_000_000
+"""The rules compile a hundred regular expressions for each batch, half a second of CPU time for ten batches."""
+_BATCH_ITEMS = 4_096
 _TASK_FILES = 64
 _BYTES_A_WORKER = 4_000_000
 """Below it a further process costs more than it saves."""
 
 _Item = TypeVar("_Item", SourceText, Task)
+_BARE = [field.name for field in fields(Bare)]
 _PAIR = {"definition": pl.UInt32(), "declaration": pl.UInt32()}
 
 
@@ -90,15 +92,16 @@ def docstring_pairs(
     count, size = files.select(pl.len(), pl.col("size_bytes").sum()).collect(engine="streaming").row(0)
     if workers is None:
         workers = min(cores(), 1 + size // _BYTES_A_WORKER)
+    most = min(_BATCH_CHARACTERS, 1 + size // max(1, workers))
     made = _Tables(scratch)
     with made.pairs, made.quarantine:
         macros = repository_macros(files)
         texts = _texts(files, macros, Progress(_words(f"{dump}: functions", count, tell)))
         with made.bare, made.declarations, made.files:
-            for batch, scanned in guarded_batches(partial(scan, dump), _batches(texts), workers):
+            for batch, scanned in guarded_batches(partial(scan, dump), _batches(texts, most), workers):
                 made.take(batch, scanned)
         tasks = _Joining(made).tasks(files, macros, Progress(_words(f"{dump}: joined", None, tell)))
-        for task_batch, joined in guarded_batches(partial(join, dump), _batches(tasks), workers):
+        for task_batch, joined in guarded_batches(partial(join, dump), _batches(tasks, most), workers):
             made.take_joined(task_batch, joined)
     return made.pairs.scan(), made.quarantine.scan()
 
@@ -115,13 +118,13 @@ def _texts(files: pl.LazyFrame, macros: dict[str, tuple[str, ...]], progress: Pr
         progress.add(row["size_bytes"])
 
 
-def _batches(items: Iterable[_Item]) -> Iterator[list[_Item]]:
+def _batches(items: Iterable[_Item], most: int) -> Iterator[list[_Item]]:
     batch: list[_Item] = []
     characters = 0
     for item in items:
         batch.append(item)
         characters += len(item.text if isinstance(item, SourceText) else item.file.text)
-        if characters >= _BATCH_CHARACTERS or len(batch) >= _BATCH_ITEMS:
+        if characters >= most or len(batch) >= _BATCH_ITEMS:
             yield batch
             batch, characters = [], 0
     if batch:
@@ -191,8 +194,7 @@ class _Joining:
 
     def __init__(self, made: _Tables) -> None:
         keys = made.declarations.scan().select("key").unique()
-        outside = made.bare.scan().filter(~pl.col("is_in_class"))
-        bare = outside.join(keys, on="key", how="semi", maintain_order="left").collect()
+        bare = made.bare.scan().join(keys, on="key", how="semi", maintain_order="left").collect()
         wanted = bare.lazy().select("key").unique()
         self._declared = made.declarations.scan().join(wanted, on="key", how="semi", maintain_order="left").collect()
         graphs = Graphs(made.files.scan().collect())
@@ -228,4 +230,4 @@ class _Joining:
 
 
 def _bare(row: dict[str, object]) -> Bare:
-    return Bare(**{f.name: row[f.name] for f in fields(Bare)})  # type: ignore[arg-type]
+    return Bare(**{name: row[name] for name in _BARE})  # type: ignore[arg-type]

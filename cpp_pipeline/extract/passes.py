@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 import polars as pl
 
-from cpp_pipeline.extract.functions import Bare, Declaration, Function, complete, read_functions
+from cpp_pipeline.extract.functions import Bare, Declaration, Function, complete, has_torn_body, read_functions
 from cpp_pipeline.extract.joining import Ambiguous, Candidate, choose
-from cpp_pipeline.extract.quality import judge
+from cpp_pipeline.extract.quality import judge, reject_torn
+from cpp_pipeline.extract.reading import source_of
 from cpp_pipeline.extract.rows import frame_of, quarantine_row, schema_of, stable_id
 from cpp_pipeline.schemas import TABLES
 
@@ -44,7 +45,7 @@ class Scanned(NamedTuple):
     judged: pl.DataFrame
     """Documented functions: columns of `docstring_pairs`, `reason` and `detail`."""
     bare: pl.DataFrame
-    """Functions without documentation: columns of `Bare`, repo and file (number)."""
+    """Functions without documentation outside their class: columns of `Bare`, repo and file (number)."""
     declarations: pl.DataFrame
     """Documented declarations: columns of `Declaration`, repo, path and file (number)."""
     files: pl.DataFrame
@@ -72,6 +73,7 @@ class Task:
 class _Found(NamedTuple):
     file: SourceText
     function: Function
+    blanked: bytes
     doc: Candidate | None
 
 
@@ -87,8 +89,8 @@ def scan(dump: str, files: Sequence[SourceText]) -> Scanned:
         includes.append(facts.includes)
         if facts.refused is not None:
             refused.append(unreadable(file, facts.refused))
-        own += [_Found(file, f, None) for f in facts.functions]
-        bare += [(file, b) for b in facts.bare]
+        own += [_Found(file, f, facts.blanked, None) for f in facts.functions]
+        bare += [(file, b) for b in facts.bare if not b.is_in_class]
         declarations += [(file, d) for d in facts.declarations]
     return Scanned(
         _judged(dump, own),
@@ -114,7 +116,7 @@ def join(dump: str, tasks: Sequence[Task]) -> Joined:
                 row_id = _row_id(dump, file, bare)
                 ambiguous.append(quarantine_row(row_id, "ambiguous declaration", detail, bare.qualified_name))
             elif function is not None and doc is not None:
-                found.append(_Found(file, function, doc))
+                found.append(_Found(file, function, source_of(file.text, file.macros).blanked, doc))
     return Joined(_judged(dump, found), pl.DataFrame(ambiguous, schema=QUARANTINE))
 
 
@@ -147,4 +149,8 @@ def _judged(dump: str, found: Sequence[_Found]) -> pl.DataFrame:
         pl.Series("doc_raw", [f.function.doc_raw if f.doc is None else f.doc.doc_raw for f in found], pl.String),
         pl.Series("doc_line", [f.function.doc_line if f.doc is None else f.doc.doc_line for f in found], pl.Int64),
     )
-    return judge(frame).select(_JUDGED)
+    judged = judge(frame).select(_JUDGED)
+    # Most functions are not kept, and a body is most of the work of parsing a function.
+    kept = zip(found, judged["reason"].is_null(), strict=True)
+    torn = [keep and has_torn_body(f.function, f.blanked) for f, keep in kept]
+    return reject_torn(judged, pl.Series(torn, dtype=pl.Boolean))

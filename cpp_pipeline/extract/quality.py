@@ -44,6 +44,19 @@ _seen = {flag: f"_seen_{flag}" for flag in (*p.IN_DOC, *p.IN_BODY)}
 # What a virtual function that does next to nothing documents is done by those that override it.
 _is_virtual, _is_small = pl.col("signature").str.contains(r"\bvirtual\b"), pl.col("n_statements") <= MAX_STUB_STATEMENTS
 
+EARLY_RULES: Mapping[str, tuple[pl.Expr, pl.Expr]] = {
+    "autogen": (
+        pl.col("doc_raw").str.contains(p.IN_DOC["is_autogen"]),
+        pl.col("doc_raw").str.extract(f"({p.IN_DOC['is_autogen']})", 1),
+    ),
+    "entry_point": (
+        _name.str.contains(p.ENTRY_POINT)
+        | (_name.str.starts_with("test_") & ~pl.col("parameter_names").list.eval(pl.element() != "").list.any()),
+        _name,
+    ),
+}
+"""Asked before anything is measured: of a dump with generated code they take a fifth."""
+
 RULES: Mapping[str, tuple[pl.Expr, pl.Expr]] = {
     "encoding": ((_doc + _body).str.contains("\ufffd", literal=True), pl.lit("undecodable bytes")),
     "autogen": (pl.col("is_autogen"), pl.col(_seen["is_autogen"])),
@@ -55,10 +68,6 @@ RULES: Mapping[str, tuple[pl.Expr, pl.Expr]] = {
     "commented_code": (pl.col("is_commented_code"), _plain),
     "inherit": (pl.col("is_inherit"), pl.col(_seen["is_inherit"])),
     "condition": (pl.col("is_condition"), _doc),
-    "entry_point": (
-        _name.str.contains(p.ENTRY_POINT) | (_name.str.starts_with("test_") & (pl.col("_names").list.len() == 0)),
-        _name,
-    ),
     "body_empty": (_bare.str.len_chars() < MIN_BODY_CHARACTERS, _bare),
     "body_long": (
         (pl.col("body_lines") > MAX_BODY_LINES) | (pl.col("body_characters") > MAX_BODY_CHARACTERS),
@@ -82,21 +91,30 @@ RULES: Mapping[str, tuple[pl.Expr, pl.Expr]] = {
 }
 
 
-def verdict() -> tuple[pl.Expr, pl.Expr]:
+def verdict(rules: Mapping[str, tuple[pl.Expr, pl.Expr]] = RULES) -> tuple[pl.Expr, pl.Expr]:
     """`reason` and `detail` of the first rule that a measured row breaks; null when it is kept."""
-    reason = pl.coalesce(pl.when(broken).then(pl.lit(name)) for name, (broken, _) in RULES.items())
-    detail = pl.coalesce(pl.when(broken).then(seen.str.slice(0, 200)) for broken, seen in RULES.values())
+    reason = pl.coalesce(pl.when(broken).then(pl.lit(name)) for name, (broken, _) in rules.items())
+    detail = pl.coalesce(pl.when(broken).then(seen.str.slice(0, 200)) for broken, seen in rules.values())
     return reason.alias("reason"), detail.alias("detail")
 
 
 def judge(functions: pl.DataFrame) -> pl.DataFrame:
     """Documented functions with all measures, and `reason` and `detail` where they are not kept.
 
+    What an early rule keeps out has no measures.
+
     Parameters
     ----------
     functions
         With pair_id, name, signature, body, code, doc_raw, parameter_names and has_parse_error.
     """
+    asked = functions.with_row_index("_row").with_columns(*verdict(EARLY_RULES))
+    early = asked.filter(pl.col("reason").is_not_null())
+    late = asked.filter(pl.col("reason").is_null()).drop("reason", "detail")
+    return pl.concat([_measured(late), early], how="diagonal").sort("_row").drop("_row")
+
+
+def _measured(functions: pl.DataFrame) -> pl.DataFrame:
     docs = [parse_doc(raw) for raw in functions["doc_raw"]]
     lexed = token_table(functions["code"])
     measured = (
@@ -113,7 +131,17 @@ def judge(functions: pl.DataFrame) -> pl.DataFrame:
         .with_columns(*_agreement())
     )
     measured = measured.with_columns(languages(measured), _score())
-    return measured.with_columns(*verdict()).select(pl.exclude("^_.*$"))
+    return measured.with_columns(*verdict()).select("_row", pl.exclude("^_.*$"))
+
+
+def reject_torn(judged: pl.DataFrame, torn: pl.Series) -> pl.DataFrame:
+    """Rows of `judge` after their bodies were parsed; `torn` tells of each whether its body holds errors."""
+    rule, (_, seen) = "parse_error", RULES["parse_error"]
+    return judged.with_columns(
+        has_parse_error=pl.col("has_parse_error") | torn,
+        reason=pl.when(torn).then(pl.lit(rule)).otherwise("reason"),
+        detail=pl.when(torn).then(seen).otherwise("detail"),
+    )
 
 
 def _said(docs: list[Doc]) -> list[pl.Series]:
@@ -134,9 +162,6 @@ def _count(text: pl.Expr, pattern: str) -> pl.Expr:
 def _text_measures() -> list[pl.Expr]:
     letters = _prose.str.replace_all(r"\P{L}+", "").str.len_chars()
     solid = _prose.str.len_chars().cast(pl.Int64) - _count(_prose, r"\s")
-    short = pl.when(_doc.str.len_chars() <= MAX_CONDITION_CHARACTERS).then(_doc).otherwise(pl.lit(""))
-    said = short.str.replace_all(p.USAGE, "\n")
-    said = pl.when(_doc.str.contains(p.DOING)).then(said).otherwise(said.str.replace_all(p.DUTY, "\n"))
     code_lines, lines = _count(_plain, p.CODE_LINE), _count(_plain, r"(?m)^.*\S.*$")
     return [
         _count(_prose, p.WORD).alias("n_words"),
@@ -145,12 +170,22 @@ def _text_measures() -> list[pl.Expr]:
         _body.str.len_chars().cast(pl.Int64).alias("body_characters"),
         p.statements(_bare).alias("n_statements"),
         (2 * code_lines > lines).alias("is_commented_code"),
-        (said != short).and_(_count(said, p.WORD) < 2).alias("is_condition"),
+        _doc.map_batches(_conditions, return_dtype=pl.Boolean, is_elementwise=True).alias("is_condition"),
         _doc.str.contains(r"https?://\S+\s*$").alias("ends_in_url"),
         p.stems(_prose).alias("_said"),
         p.stems(_name).alias("_name_words"),
         p.stems(_code.str.slice(0, OVERLAP_CHARACTERS)).alias("_code_words"),
     ]
+
+
+def _conditions(docs: pl.Series) -> pl.Series:
+    """Whether a text only says when a function may be called, or what its callers have to do."""
+    asked = ((docs.str.len_chars() <= MAX_CONDITION_CHARACTERS) & docs.str.contains(p.MAY_BE_CONDITION)).arg_true()
+    doc = pl.col("doc")
+    said = doc.str.replace_all(p.USAGE, "\n")
+    said = pl.when(doc.str.contains(p.DOING)).then(said).otherwise(said.str.replace_all(p.DUTY, "\n"))
+    found = docs.gather(asked).to_frame("doc").select(is_condition=(said != doc) & (_count(said, p.WORD) < 2))
+    return pl.zeros(len(docs), pl.Boolean, eager=True).scatter(asked, found["is_condition"])
 
 
 def _flags(patterns: Mapping[str, str], text: pl.Expr) -> list[pl.Expr]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 from tree_sitter import Node
 
 from cpp_pipeline.extract.declarators import declared_function, lambda_of, name_parts, parameters_of, qualifiers_of
@@ -37,6 +38,8 @@ class Source:
     raw: bytes
     blanked: bytes
     includes: tuple[str, ...]
+    kinds: np.ndarray[Any, Any] | None = None
+    """As `lexical_kernel.kinds` tells them; None for a part of a file."""
 
     def text(self, first: int, last: int) -> str:
         """A slice as written."""
@@ -51,6 +54,7 @@ class Source:
 def source_of(text: str, macros: tuple[str, ...]) -> Source:
     """A file as bytes; the last two are kept, for the functions of one file are asked for one by one."""
     from cpp_pipeline.extract.blanking import blank  # compiled code is loaded with it
+    from cpp_pipeline.extract.lexical_kernel import kinds
 
     raw = text.encode("utf-8", "replace")
     includes = tuple(
@@ -58,7 +62,8 @@ def source_of(text: str, macros: tuple[str, ...]) -> Source:
         for m in _INCLUDE.finditer(raw)
         if not raw[raw.rfind(b"\n", 0, m.start()) + 1 : m.start()].strip(b" \t")
     )
-    return Source(raw, blank(raw, macros), includes)
+    found = kinds(raw)
+    return Source(raw, blank(raw, found, macros), includes, found)
 
 
 def _body(node: Node) -> Node | None:

@@ -84,6 +84,9 @@ class Attempt:
                 say(f"the command ended with exit code 0 and left no {files.COMMIT}: nothing is committed")
             return code or DO_NOT_RETRY
         if not files.commit(self.job, number, sizes, {"pod": self.args.pod}):
+            if files.committed(self.job) is None:
+                say("refused: a later attempt has taken over, and works on")
+                return 1
             say(f"refused: {self.job} has the result of another attempt")
         return 0
 

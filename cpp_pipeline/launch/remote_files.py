@@ -1,6 +1,7 @@
-"""Files between a pod's scratch disk and the storage root, by fsspec.
+"""Files between a pod's scratch disk and the storage root.
 
-    <job>/attempts/00001.json   who made an attempt; created once, so that no two attempts share a number
+    <job>/attempts/00001.json   who made an attempt; created once, so that no two attempts share a number. Here is
+                                decided, once, what becomes of its files: a result, or cleared for a later attempt
     <job>/00001/files/...       what the attempt has written so far, its training state included
     <job>/00001/mirror.json     which of these files belong together
     <job>/result.json           the attempt whose files are the result; created once
@@ -14,17 +15,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from upath import UPath
 
+from cpp_pipeline.storage.place import ABSENT, Refused, at
+
 COMMIT = "result.json"
 MIRROR = "mirror.json"
 _TRIES = 5
-_PRECONDITION_FAILED = 412
+_COMMITTED, _CLEARED = "committed", "cleared"
 
 
 class JobUnfinished(RuntimeError):
@@ -36,29 +38,11 @@ def create_only(place: UPath, content: bytes) -> bool:
 
     A file with the same bytes counts as ours: an upload that was sent again finds what it has written.
     """
-    place.parent.mkdir(parents=True, exist_ok=True)
     try:
-        if _is_local(place):
-            _link(place, content)
-        else:
-            place.fs.pipe_file(place.path, content, mode="create")
-    except Exception as error:
-        refused = isinstance(error, FileExistsError) or getattr(error, "code", None) == _PRECONDITION_FAILED
-        if not refused:
-            raise
-        return place.read_bytes() == content
+        at(place).write(content, ABSENT)
+    except Refused:
+        return at(place).read() == content
     return True
-
-
-def replace(place: UPath, content: bytes) -> None:
-    """Write a small file; readers see the old one or the new one."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    if _is_local(place):
-        partial = _partial(place)
-        partial.write_bytes(content)
-        os.replace(partial, place.path)
-    else:
-        place.write_bytes(content)
 
 
 def fetch(place: UPath, target: Path) -> Path:
@@ -69,31 +53,18 @@ def fetch(place: UPath, target: Path) -> Path:
     FileNotFoundError
         Nothing lies there.
     """
-    if place.is_file():
+    found = at(place).files()
+    if not found:
         _download(place, target / place.name)
         return target / place.name
-    base = place.path.rstrip("/")
-    found = place.fs.find(base)
-    if not found:
-        raise FileNotFoundError(f"{place}: neither a file nor a folder with files")
-    for path in found:
-        _download(place / path[len(base) + 1 :], target / path[len(base) + 1 :])
+    for name in found:
+        _download(place / name, target / name)
     return target
 
 
 def put(source: Path, place: UPath) -> int:
     """Copy one file to storage as it is now; returns its bytes. Nothing half is ever seen there."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with source.open("rb") as reader:
-        if not _is_local(place):
-            with place.open("wb") as writer:
-                shutil.copyfileobj(reader, writer)
-            return reader.tell()
-        partial = _partial(place)
-        with partial.open("wb") as writer:
-            shutil.copyfileobj(reader, writer)
-        os.replace(partial, place.path)
-        return reader.tell()
+    return at(place).upload(source)
 
 
 class Mirror:
@@ -135,9 +106,9 @@ class Mirror:
                 raise _VanishedError(name) from error
             sent[name] = before
         sizes = {name: size for name, (_, _, size) in sent.items()}
-        replace(self.place / MIRROR, json.dumps({"files": sizes}, sort_keys=True).encode())
+        at(self.place / MIRROR).write(json.dumps({"files": sizes}, sort_keys=True).encode())
         for name in self._sent.keys() - sent.keys():
-            (self.place / "files" / name).unlink(missing_ok=True)
+            at(self.place / "files" / name).delete()
         self._sent = sent
         return sizes
 
@@ -145,7 +116,7 @@ class Mirror:
 def claim(job: UPath, who: Mapping[str, str]) -> int:
     """The number of a new attempt, which no other attempt has."""
     number = 1 + max([0, *_attempts(job)])
-    while not create_only(job / "attempts" / f"{number:05d}.json", json.dumps(dict(who)).encode()):
+    while not create_only(_claim(job, number), json.dumps(dict(who)).encode()):
         number += 1
     return number
 
@@ -154,11 +125,14 @@ def restore(job: UPath, number: int, folder: Path) -> int | None:
     """Fill a folder with what the newest earlier attempt has left; returns that attempt."""
     for earlier in sorted((n for n in _attempts(job) if n < number), reverse=True):
         place = job / f"{earlier:05d}"
+        mirror = at(place / MIRROR).read()
+        if mirror is None:  # it ended before it had sent anything, or was cleared away
+            continue
         try:
-            sizes = json.loads((place / MIRROR).read_bytes())["files"]
+            sizes = json.loads(mirror)["files"]
             for name, size in sizes.items():
                 _download(place / "files" / name, folder / name, size)
-        except FileNotFoundError:  # it ended before it had sent anything, or was cleared away
+        except FileNotFoundError:  # it was cleared away meanwhile
             shutil.rmtree(folder)
             folder.mkdir()
             continue
@@ -167,23 +141,27 @@ def restore(job: UPath, number: int, folder: Path) -> int | None:
 
 
 def clear_earlier(job: UPath, number: int) -> None:
-    """Remove the files of earlier attempts; their claims stay, so that numbers never come again."""
+    """Remove the files of earlier attempts; their claims stay, so that numbers never come again.
+
+    An earlier attempt may still run, on a node that was given up for lost. Once it begins to commit, its files stay.
+    """
     for earlier in _attempts(job):
-        place = job / f"{earlier:05d}"
-        if earlier < number and place.exists():
-            place.fs.rm(place.path, recursive=True)
+        if earlier < number and _decide(job, earlier, _CLEARED):
+            at(job / f"{earlier:05d}").delete()
 
 
 def commit(job: UPath, number: int, sizes: Mapping[str, int], facts: Mapping[str, Any]) -> bool:
-    """Make an attempt's files the result; False when another attempt's are."""
+    """Make an attempt's files the result; False when another attempt's are, or a later one has cleared them."""
+    if not _decide(job, number, _COMMITTED):
+        return False
     record = {"attempt": number, "files": dict(sizes), **facts}
     return create_only(job / COMMIT, json.dumps(record, sort_keys=True).encode())
 
 
 def committed(job: UPath) -> dict[str, Any] | None:
     """The record of the result, or None."""
-    place = job / COMMIT
-    return dict(json.loads(place.read_bytes())) if place.exists() else None
+    content = at(job / COMMIT).read()
+    return None if content is None else dict(json.loads(content))
 
 
 def collect(job: UPath, folder: Path) -> dict[str, Any]:
@@ -202,6 +180,21 @@ def collect(job: UPath, folder: Path) -> dict[str, Any]:
     return record
 
 
+def _decide(job: UPath, number: int, fate: str) -> bool:
+    """Decide what becomes of an attempt's files; False when something else was decided before."""
+    claim = at(_claim(job, number))
+    while True:
+        seen = claim.token()
+        found = json.loads(claim.read() or b"{}")
+        if "fate" in found:
+            return bool(found["fate"] == fate)
+        try:
+            claim.write(json.dumps({**found, "fate": fate}).encode(), seen)
+        except Refused:
+            continue  # it was decided meanwhile
+        return True
+
+
 class _VanishedError(Exception):
     pass
 
@@ -217,39 +210,20 @@ def _files(folder: Path, nested: bool) -> Iterator[str]:
     yield from (name for _, name in sorted(found))
 
 
+def _claim(job: UPath, number: int) -> UPath:
+    return job / "attempts" / f"{number:05d}.json"
+
+
 def _attempts(job: UPath) -> list[int]:
-    folder = job / "attempts"
-    return [int(p.name.removesuffix(".json")) for p in folder.iterdir()] if folder.exists() else []
+    return [int(n.removesuffix(".json")) for n in at(job / "attempts").names() if not n.startswith(".")]
 
 
 def _download(place: UPath, target: Path, size: int | None = None) -> None:
     """Copy a file here, of one that grows only the first `size` bytes."""
-    target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.tmp")
-    with place.open("rb") as reader, partial.open("wb") as writer:
-        shutil.copyfileobj(reader, writer)
+    at(place).download(partial)
     if size is not None:
         if partial.stat().st_size < size:
             raise FileNotFoundError(f"{place} has {partial.stat().st_size} bytes, not {size}")
         os.truncate(partial, size)
     os.replace(partial, target)
-
-
-def _is_local(place: UPath) -> bool:
-    return place.protocol in ("", "file", "local")
-
-
-def _partial(place: UPath) -> Path:
-    return Path(str(place.parent.path), f".{place.name}.{uuid.uuid4().hex}.tmp")
-
-
-def _link(place: UPath, content: bytes) -> None:
-    partial = _partial(place)
-    try:
-        with partial.open("wb") as out:
-            out.write(content)
-            out.flush()
-            os.fsync(out.fileno())
-        os.link(partial, place.path)  # unlike a rename, fails when the target exists
-    finally:
-        partial.unlink(missing_ok=True)

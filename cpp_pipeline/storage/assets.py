@@ -25,7 +25,7 @@ from cpp_pipeline.launch.steps import step_options
 from cpp_pipeline.schemas import TABLES
 from cpp_pipeline.storage.code_version import code_version
 from cpp_pipeline.storage.currency import digest, inputs_digest, is_current, stamp
-from cpp_pipeline.storage.io_manager import DATA_VERSION, INPUTS, KEPT, ROWS
+from cpp_pipeline.storage.io_manager import DATA_VERSION, INPUTS, KEPT, REPLACES, ROWS
 from cpp_pipeline.storage.metadata import column_plot, column_schema, preview
 from cpp_pipeline.storage.parquet import content_version
 from cpp_pipeline.storage.recipes import CONFIG, recipe_of
@@ -128,7 +128,7 @@ def table_asset(
                 context.log.info(f"{names[0]} is current; kept")
                 yield from kept
                 return
-            before = _inputs_before(context, names)
+            before = _before(context, names)
             made = function(context, **inputs)
             frames = made if isinstance(made, tuple) else (made,)
             for name, frame in zip(names, frames, strict=True):
@@ -184,12 +184,13 @@ def folder_asset(
                 found = store.provenance(name)
                 assert found is not None
                 return dg.MaterializeResult(data_version=dg.DataVersion(found.data_version), metadata={KEPT: True})
-            inputs = inputs_digest(store, recipe, None)
+            inputs, replaces = inputs_digest(store, recipe, None), store.folder_token(kind, name)
             work = store.work(name, digest([inputs, recipe.code_version, recipe.config_digest]))
             metadata: Mapping[str, Any] = function(context, work) or {}
             manifest = _manifest(work, name)
             version = str(manifest.get("weights_sha256") or manifest["data_sha256"])[:32]
-            target = store.publish(kind, work, stamp(recipe, None, inputs, version, None))
+            target = store.publish(kind, work, stamp(recipe, None, inputs, version, None), replaces)
+            store.end_work(name)
             return dg.MaterializeResult(
                 data_version=dg.DataVersion(version),
                 metadata={"path": dg.MetadataValue.path(str(target)), **_numbers(manifest), **metadata},
@@ -264,16 +265,22 @@ def _kept(context: dg.AssetExecutionContext, names: Sequence[str]) -> list[dg.Ou
     return outputs
 
 
-def _inputs_before(context: dg.AssetExecutionContext, names: Sequence[str]) -> dict[str, str]:
-    """Digest of each table's inputs, taken before the work begins."""
+def _before(context: dg.AssetExecutionContext, names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Of each table the digest of its inputs and what lies in its place, taken before the work begins."""
     store: Store = context.resources.storage.store
     partition = context.partition_key if context.has_partition_key else None
     specs = {spec.key.path[-1]: spec for spec in context.assets_def.specs}
-    return {name: inputs_digest(store, recipe_of(specs[name]), partition) for name in names}
+    return {
+        name: {
+            INPUTS: inputs_digest(store, recipe_of(specs[name]), partition),
+            REPLACES: store.table_token(name, partition),
+        }
+        for name in names
+    }
 
 
 def _described(
-    context: dg.AssetExecutionContext, name: str, frame: pl.LazyFrame, inputs: str, plot: str | None
+    context: dg.AssetExecutionContext, name: str, frame: pl.LazyFrame, before: Mapping[str, str], plot: str | None
 ) -> dg.Output[pl.LazyFrame]:
     """Hold a frame to its schema, write it to scratch once, and describe it.
 
@@ -285,7 +292,7 @@ def _described(
     metadata: dict[str, Any] = {
         DATA_VERSION: version,
         ROWS: rows,
-        INPUTS: inputs,
+        **before,
         "preview": dg.MetadataValue.md(preview(spool)),
         **_row_count(context.partition_key if context.has_partition_key else None, rows),
     }

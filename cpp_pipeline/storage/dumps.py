@@ -155,18 +155,20 @@ def named(store: Store, paths: Sequence[Path | str]) -> list[tuple[str, Path | s
 
 def dumps(store: Store) -> list[Dump]:
     """All registered dumps by name, each shard on its own."""
-    folder = store.root / "dumps"
-    if not folder.exists():
-        return []
-    found = (Dump.from_json(p.read_text()) for p in folder.iterdir() if p.name.endswith(".json"))
-    return sorted(found, key=lambda d: d.name)
+    names = (n for n in store.place("dumps").names() if n.endswith(".json") and not n.startswith("."))
+    found = (_registered(store, name.removesuffix(".json")) for name in names)
+    return sorted((d for d in found if d is not None), key=lambda d: d.name)
+
+
+def _registered(store: Store, name: str) -> Dump | None:
+    content = store.place(f"dumps/{name}.json").read()
+    return None if content is None else Dump.from_json(content.decode())
 
 
 def dump(store: Store, name: str) -> Dump:
     """One registered dump or shard."""
-    for known in dumps(store):
-        if known.name == name:
-            return known
+    if (known := _registered(store, name)) is not None:
+        return known
     raise KeyError(f"no dump {name!r}; known: {', '.join(d.name for d in dumps(store)) or 'none'}")
 
 
@@ -182,8 +184,8 @@ def remove_dump(store: Store, name: str) -> list[str]:
     for key in gone:
         for table in TABLES.values():
             if table.partitioned:
-                store.table_path(table.name, key).unlink(missing_ok=True)
-        (store.root / "dumps" / f"{key}.json").unlink()
+                store.delete_table(table.name, key)
+        store.place(f"dumps/{key}.json").delete()
     return gone
 
 
@@ -222,14 +224,10 @@ def add_problems(store: Store, path: Path) -> Path:
 
 def problem_sets(store: Store) -> list[Path]:
     """The user's problem sets by name, as local files."""
-    folder = store.root / "problems"
-    if not folder.exists():
-        return []
-    found = sorted((p for p in folder.iterdir() if p.name.endswith(".jsonl")), key=lambda p: p.name)
+    names = [n for n in store.place("problems").names() if n.endswith(".jsonl") and not n.startswith(".")]
     if store.is_local:
-        return [Path(str(p)) for p in found]
+        return [Path(str(store.root)) / "problems" / name for name in names]
     copies = scratch_folder() / "problems"
-    copies.mkdir(exist_ok=True)
-    for path in found:
-        (copies / path.name).write_bytes(path.read_bytes())
-    return [copies / p.name for p in found]
+    for name in names:
+        store.place(f"problems/{name}").download(copies / name)
+    return [copies / name for name in names]

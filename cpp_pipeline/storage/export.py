@@ -51,7 +51,7 @@ def export_jsonl(store: Store, asset: str, target: Path) -> int:
 
 
 def _stored(store: Store, asset: str) -> pl.LazyFrame:
-    if not TABLES[asset].partitioned and not store.table_path(asset).exists():
+    if not TABLES[asset].partitioned and not store.has_table(asset):
         raise FileNotFoundError(f"{asset} is not there yet: run `cpp-pipeline run` first")
     return store.scan(asset)
 

@@ -9,6 +9,7 @@ import polars as pl
 
 from cpp_pipeline.schemas import TABLES
 from cpp_pipeline.storage.currency import stamp
+from cpp_pipeline.storage.place import at
 from cpp_pipeline.storage.recipes import recipe_of
 from cpp_pipeline.storage.scratch import release_spool
 from cpp_pipeline.storage.store import Store
@@ -17,6 +18,8 @@ DATA_VERSION = "cpp_pipeline/data_version"
 ROWS = "cpp_pipeline/rows"
 KEPT = "cpp_pipeline/kept"
 INPUTS = "cpp_pipeline/inputs_digest"
+REPLACES = "cpp_pipeline/replaces"
+"""Output metadata: what lay there when the work began, so that of two writers the second is refused."""
 
 
 class ParquetIOManager(dg.ConfigurableIOManager):
@@ -38,16 +41,17 @@ class ParquetIOManager(dg.ConfigurableIOManager):
         path = store.table_path(asset, partition)
         if not _value(facts.get(KEPT)):
             inputs, version = str(_value(facts[INPUTS])), str(_value(facts[DATA_VERSION]))
-            path = store.write_table(obj, stamp(recipe_of(spec), partition, inputs, version, int(_value(facts[ROWS]))))
+            provenance = stamp(recipe_of(spec), partition, inputs, version, int(_value(facts[ROWS])))
+            path = store.write_table(obj, provenance, str(_value(facts[REPLACES])))
             release_spool(obj)
-        context.add_output_metadata({"path": dg.MetadataValue.path(str(path)), "size_bytes": path.stat().st_size})
+        context.add_output_metadata({"path": dg.MetadataValue.path(str(path)), "size_bytes": at(path).size()})
 
     def load_input(self, context: dg.InputContext) -> pl.LazyFrame:
         """Scan what the downstream asset asks for."""
         asset = context.asset_key.path[-1]
         store = Store(self.root)
         if not TABLES[asset].partitioned:
-            if not store.table_path(asset).exists():
+            if not store.has_table(asset):
                 raise FileNotFoundError(_not_made(asset, asset))
             return store.scan(asset)
         wanted = list(context.asset_partition_keys) if context.has_asset_partitions else store.partitions(asset)

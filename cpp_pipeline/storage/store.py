@@ -1,11 +1,10 @@
 """Where things lie under the storage root, and how they get there whole.
 
-Belongs here: paths, atomic writes, footers. Does not belong here: what a table means
-(`schemas/`) or when it has to be made again (`currency.py`).
+Belongs here: one face for a local root and one in a bucket. Does not belong here: how either keeps tables and folders
+(`on_disk`, `in_bucket`), what a table means (`schemas/`) or when it has to be made again (`currency.py`).
 
-    <root>/tables/<asset>/<partition or all>.parquet   one file, put in place by one rename
-    <root>/checkpoints|shards|reports/<asset>/         a folder; `result.json` is written last
-    <root>/work/<asset>-<digest>/                      unfinished folders, resumed by their owner
+    <root>/tables/, checkpoints/, shards/, reports/    tables and finished folders
+    <root>/work/<asset>-<digest>/                      unfinished folders, resumed by their owner; of a bucket: scratch
     <root>/jobs/<asset>-<digest>/                      the same of commands that run elsewhere
     <root>/checked/<asset>/<partition or all>.json     the data version that its checks let pass
     <root>/dumps/<name>.json, <root>/problems/*.jsonl  what the user registered
@@ -14,104 +13,98 @@ Belongs here: paths, atomic writes, footers. Does not belong here: what a table 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pyarrow.parquet as pq
-from pyarrow import ArrowException
 from upath import UPath
 
+from cpp_pipeline.dumps.remote import is_remote, local_path
 from cpp_pipeline.schemas import TABLES
+from cpp_pipeline.storage.downloads import release_copies
+from cpp_pipeline.storage.in_bucket import InBucket
+from cpp_pipeline.storage.on_disk import OnDisk
 from cpp_pipeline.storage.parquet import write_parquet
+from cpp_pipeline.storage.place import Place, at
+from cpp_pipeline.storage.provenance import FOOTER_KEY, KINDS, RESULT, Provenance, of_manifest
 from cpp_pipeline.storage.scratch import scratch_file, scratch_folder
 
-FOOTER_KEY = "cpp_pipeline"
-RESULT = "result.json"
-KINDS = ("checkpoints", "shards", "reports")
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """What a table or folder was made from; kept inside it."""
-
-    asset: str
-    partition: str | None
-    code_version: str
-    config_digest: str
-    inputs_digest: str
-    data_version: str
-    rows: int | None = None
+__all__ = ["FOOTER_KEY", "KINDS", "RESULT", "Provenance", "Store"]
+WHOLE = "all"
 
 
 class Store:
-    """The storage root: a local folder, or `gs://bucket/prefix` through fsspec."""
+    """The storage root: a local folder, or `gs://bucket/prefix`.
+
+    Raises
+    ------
+    ValueError
+        The root is neither; names the setting.
+    """
 
     def __init__(self, root: str) -> None:
-        self.root = UPath(root)
-        self.is_local = "://" not in root or root.startswith("file://")
+        at(root)  # a root that cannot be is told at once
+        self.is_local = not is_remote(root)
+        self.root = UPath(local_path(root) if self.is_local else root)
+        self._kept: OnDisk | InBucket = OnDisk(self.root) if self.is_local else InBucket(self.root)
 
-    def write_text(self, place: str, text: str) -> None:
+    def place(self, name: str) -> Place:
+        """A small file or folder of the user's, by its path below the root."""
+        return at(self.root / name)
+
+    def write_text(self, name: str, text: str) -> None:
         """Put a small file in place, whole or not at all."""
-        target = self.root / place
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not self.is_local:
-            target.write_text(text)
-            return
-        partial = Path(str(target.parent)) / f".{target.name}.{uuid.uuid4().hex}.tmp"
-        try:
-            partial.write_text(text)
-            os.replace(partial, str(target))
-        finally:
-            partial.unlink(missing_ok=True)
+        self.place(name).write(text.encode())
 
     # -- tables -------------------------------------------------------------
 
     def table_path(self, asset: str, partition: str | None = None) -> UPath:
         """Where one partition (or all) of a table lies."""
-        return self.root / "tables" / asset / f"{partition or 'all'}.parquet"
+        return self._kept.table(asset, partition or WHOLE)
 
     def partitions(self, asset: str) -> list[str]:
         """The partitions of a table that exist, sorted."""
-        folder = self.root / "tables" / asset
-        if not folder.exists():
-            return []
-        return sorted(p.name.removesuffix(".parquet") for p in folder.iterdir() if p.name.endswith(".parquet"))
+        return self._kept.partitions(asset)
+
+    def has_table(self, asset: str, partition: str | None = None) -> bool:
+        """Whether one partition (or all) of a table is there."""
+        return self._kept.table_token(asset, partition or WHOLE) != ""
+
+    def table_token(self, asset: str, partition: str | None = None) -> str:
+        """What changes whenever this table is written, empty when it is not there; for `write_table`."""
+        return self._kept.table_token(asset, partition or WHOLE)
 
     def scan(self, asset: str, partitions: Sequence[str] | None = None) -> pl.LazyFrame:
-        """Scan one file (`partitions` None and not partitioned) or several as one frame."""
+        """Scan one file (`partitions` None and not partitioned) or several as one frame.
+
+        What a bucket holds is copied to this machine first, so that the frame keeps what it was made from.
+        """
         table = TABLES[asset]
         if not table.partitioned:
-            return pl.scan_parquet(str(self.table_path(asset)))
+            return pl.scan_parquet(self._kept.local_table(asset, WHOLE))
         keys = self.partitions(asset) if partitions is None else list(partitions)
-        if not keys:
-            return table.empty()
-        return pl.scan_parquet([str(self.table_path(asset, k)) for k in keys])
+        return pl.scan_parquet([self._kept.local_table(asset, k) for k in keys]) if keys else table.empty()
 
-    def write_table(self, frame: pl.LazyFrame, provenance: Provenance) -> UPath:
-        """Write one table file with its provenance in the footer, then put it in place."""
-        target = self.table_path(provenance.asset, provenance.partition)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        footer = {FOOTER_KEY: json.dumps(asdict(provenance), sort_keys=True)}
-        name = f".{target.name}.{uuid.uuid4().hex}.tmp"
-        partial = Path(str(target.parent)) / name if self.is_local else scratch_file()
-        try:
-            write_parquet(frame, partial, footer)
-            if self.is_local:
-                _flush(partial)
-                os.replace(partial, str(target))
-            else:
-                # One PUT of one object: a reader sees the old object or the new one.
-                with partial.open("rb") as source, target.open("wb") as sink:
-                    shutil.copyfileobj(source, sink)
-        finally:
-            partial.unlink(missing_ok=True)
-        return target
+    def write_table(self, frame: pl.LazyFrame, provenance: Provenance, replaces: str | None = None) -> UPath:
+        """Do a frame's work and put it in place as a table, whole or not at all, with its provenance.
+
+        Parameters
+        ----------
+        replaces
+            What `table_token` said before the frame was made; None replaces whatever lies there.
+
+        Raises
+        ------
+        Refused
+            Another writer was first; what it wrote stays.
+        """
+        return self._kept.write_table(frame, provenance.partition or WHOLE, provenance, replaces)
+
+    def delete_table(self, asset: str, partition: str) -> None:
+        """Remove one partition of a table, if it is there."""
+        self._kept.delete_table(asset, partition)
 
     def whole_table(self, asset: str) -> UPath | None:
         """Where a table lies as one file; None for a partitioned one."""
@@ -119,8 +112,8 @@ class Store:
 
     def local_table(self, asset: str) -> Path:
         """A whole table as one local file, for commands that take a path."""
-        if self.is_local and not TABLES[asset].partitioned:
-            return Path(str(self.table_path(asset))).absolute()
+        if not TABLES[asset].partitioned:
+            return self._kept.local_table(asset, WHOLE).absolute()
         path = scratch_file()
         write_parquet(self.scan(asset), path)
         return path
@@ -129,109 +122,71 @@ class Store:
 
     def folder(self, kind: str, asset: str) -> UPath:
         """Where a checkpoint, token shards or a report lie."""
-        if kind not in KINDS:
-            raise ValueError(f"kind {kind!r} is not one of {', '.join(KINDS)}")
-        return self.root / kind / asset
+        return self._kept.folder(_known(kind), asset)
+
+    def folder_token(self, kind: str, asset: str) -> str:
+        """What changes whenever this folder is published, empty when it is not there; for `publish`."""
+        return self._kept.folder_token(_known(kind), asset)
+
+    def local_folder(self, kind: str, asset: str) -> Path:
+        """A finished folder as local files, for commands that take a path."""
+        if self.result(kind, asset) is None:
+            raise FileNotFoundError(f"{self.folder(kind, asset)} holds no {RESULT}: materialize {asset} first")
+        return self._kept.local_folder(kind, asset)
+
+    def result(self, kind: str, asset: str) -> dict[str, Any] | None:
+        """The manifest of a finished folder, or None."""
+        return self._kept.manifest(_known(kind), asset)
+
+    def publish(self, kind: str, work: Path, provenance: Provenance, replaces: str | None = None) -> UPath:
+        """Put a finished work folder in place, whole or not at all; `replaces` and errors as in `write_table`."""
+        return self._kept.publish(_known(kind), work, provenance, replaces)
+
+    # -- work ---------------------------------------------------------------
 
     def work(self, asset: str, digest: str) -> Path:
         """The folder in which a command builds its result; the same inputs find it again."""
         base = self._work_base()
         base.mkdir(parents=True, exist_ok=True)
-        for stale in base.glob(f"{asset}-*"):
-            if stale.name != f"{asset}-{digest[:16]}":
-                shutil.rmtree(stale, ignore_errors=True)
-        self._end_jobs(asset, but=f"{asset}-{digest[:16]}")
-        folder = base / f"{asset}-{digest[:16]}"
-        folder.mkdir(exist_ok=True)
-        return folder.absolute()
+        name = f"{asset}-{digest[:16]}"
+        self._end_works(asset, but=name)
+        self._end_jobs(asset, but=name)
+        (base / name).mkdir(exist_ok=True)
+        return (base / name).absolute()
 
     def job_folder(self, output: Path) -> UPath:
         """Where a command that runs elsewhere keeps what becomes `output`, a folder in or below a work folder."""
         return self.root / "jobs" / output.relative_to(self._work_base().absolute()).as_posix()
 
+    def end_work(self, asset: str) -> None:
+        """Give back what an asset's work took, once its result lies in its place."""
+        self._end_jobs(asset)
+        self._end_works(asset)
+        release_copies()
+
     def _work_base(self) -> Path:
-        return Path(str(self.root)) / "work" if self.is_local else scratch_folder()
+        return Path(str(self.root)) / "work" if self.is_local else scratch_folder() / "work"
+
+    def _end_works(self, asset: str, but: str = "") -> None:
+        for stale in self._work_base().glob(f"{asset}-*"):
+            if stale.name != but:
+                shutil.rmtree(stale, ignore_errors=True)
 
     def _end_jobs(self, asset: str, but: str = "") -> None:
-        folder = self.root / "jobs"
-        for stale in [p for p in folder.iterdir() if p.name.startswith(f"{asset}-")] if folder.exists() else []:
-            if stale.name != but:
-                stale.fs.rm(stale.path, recursive=True)
-
-    def end_work(self, asset: str) -> None:
-        """Remove the work folders of an asset whose result lies in its place."""
-        self._end_jobs(asset)
-        if self.is_local:
-            for folder in (Path(str(self.root)) / "work").glob(f"{asset}-*"):
-                shutil.rmtree(folder)
-
-    def publish(self, kind: str, work: Path, provenance: Provenance) -> UPath:
-        """Put a finished work folder in place; readers look for its `result.json`."""
-        manifest = json.loads((work / RESULT).read_text())
-        manifest["provenance"] = asdict(provenance)
-        replacement = work / f".{RESULT}.tmp"
-        replacement.write_text(json.dumps(manifest, indent=1, sort_keys=True))
-        os.replace(replacement, work / RESULT)
-        target = self.folder(kind, provenance.asset)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if self.is_local:
-            old = target.with_name(f".{target.name}.{uuid.uuid4().hex}.old")
-            if target.exists():
-                os.replace(str(target), str(old))
-            os.replace(work, str(target))
-            shutil.rmtree(str(old), ignore_errors=True)
-            self._end_jobs(provenance.asset)
-            return target
-        (target / RESULT).unlink(missing_ok=True)
-        for path in sorted(p for p in work.rglob("*") if p.is_file() and p.name != RESULT):
-            _upload(path, target / path.relative_to(work).as_posix())
-        _upload(work / RESULT, target / RESULT)
-        shutil.rmtree(work)
-        self._end_jobs(provenance.asset)
-        return target
-
-    def local_folder(self, kind: str, asset: str) -> Path:
-        """A finished folder as local files, for commands that take a path."""
-        folder = self.folder(kind, asset)
-        if not (folder / RESULT).exists():
-            raise FileNotFoundError(f"{folder} holds no {RESULT}: materialize {asset} first")
-        if self.is_local:
-            return Path(str(folder)).absolute()
-        copy = scratch_folder() / asset
-        shutil.rmtree(copy, ignore_errors=True)
-        for path in folder.rglob("*"):
-            if path.is_file():
-                target = copy / str(path)[len(str(folder)) + 1 :]
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(path.read_bytes())
-        return copy
-
-    def result(self, kind: str, asset: str) -> dict[str, Any] | None:
-        """The manifest of a finished folder, or None."""
-        path = self.folder(kind, asset) / RESULT
-        return dict(json.loads(path.read_text())) if path.exists() else None
+        for name in self.place("jobs").names():
+            if name.startswith(f"{asset}-") and name != but:
+                self.place(f"jobs/{name}").delete()
 
     # -- provenance ---------------------------------------------------------
 
     def provenance(self, asset: str, partition: str | None = None) -> Provenance | None:
         """What a table or folder was made from; None when it does not exist."""
         if asset in TABLES:
-            path = self.table_path(asset, partition)
-            if not path.exists():
-                return None
-            try:
-                with path.open("rb") as file:
-                    metadata = pq.read_metadata(file).metadata or {}
-                return Provenance(**json.loads(metadata[FOOTER_KEY.encode()]))
-            except (ArrowException, KeyError, TypeError) as error:
-                raise ValueError(f"{path} is no table of this project ({error}): delete it and run again") from error
+            return self._kept.table_provenance(asset, partition or WHOLE)
         for kind in KINDS:
             manifest = self.result(kind, asset)
             if manifest is not None:
-                if "provenance" not in manifest:
-                    place = self.folder(kind, asset)
-                    raise ValueError(f"{place}/{RESULT} does not say what it was made from: delete {place}")
-                return Provenance(**manifest["provenance"])
+                return of_manifest(manifest, self.root / kind / asset)
         return None
 
     def mark_checked(self, asset: str, partition: str | None, checks: Iterable[str]) -> None:
@@ -239,53 +194,26 @@ class Store:
         found = self.provenance(asset, partition)
         if found is not None:
             facts = {"data_version": found.data_version, "checks": sorted(checks)}
-            self.write_text(f"checked/{asset}/{partition or 'all'}.json", json.dumps(facts))
+            self.write_text(f"checked/{asset}/{partition or WHOLE}.json", json.dumps(facts))
 
     def is_checked(self, asset: str, partition: str | None, checks: Iterable[str]) -> bool:
         """True when all these checks let the data pass that lie there now.
 
         A run that was killed, or whose check failed, leaves data in place that nothing may be made from yet.
         """
-        path = self.root / "checked" / asset / f"{partition or 'all'}.json"
+        content = self.place(f"checked/{asset}/{partition or WHOLE}.json").read()
         found = self.provenance(asset, partition)
-        if found is None or not path.exists():
+        if found is None or content is None:
             return False
-        facts = json.loads(path.read_text())
+        facts = json.loads(content)
         return bool(facts["data_version"] == found.data_version and set(checks) <= set(facts["checks"]))
 
     def sweep(self) -> int:
-        """Remove what killed writers left behind; call only while nothing else writes here.
-
-        A folder whose replacement did not arrive (`publish` was killed between its two renames) comes back.
-        """
-        if not self.is_local:
-            return 0
-        root = Path(str(self.root))
-        for old in [p for k in KINDS for p in root.glob(f"{k}/.*.old")]:
-            target = old.with_name(old.name.split(".")[1])
-            if not target.exists():
-                os.replace(old, target)
-        left = [
-            *root.glob("tables/*/.*.tmp"),
-            *root.glob("dumps/.*.tmp"),
-            *root.glob("checked/*/.*.tmp"),
-            *(p for k in KINDS for p in root.glob(f"{k}/.*.old")),
-        ]
-        for path in left:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        return len(left)
+        """Remove what killed writers left behind; call only while nothing else writes here."""
+        return self._kept.sweep()
 
 
-def _flush(path: Path) -> None:
-    """Force the bytes to disk, so that the rename never shows an empty file after a crash."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _upload(source: Path, target: UPath) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with source.open("rb") as reader, target.open("wb") as writer:
-        shutil.copyfileobj(reader, writer)
+def _known(kind: str) -> str:
+    if kind not in KINDS:
+        raise ValueError(f"kind {kind!r} is not one of {', '.join(KINDS)}")
+    return kind

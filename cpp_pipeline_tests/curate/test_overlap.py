@@ -7,7 +7,7 @@ from collections import defaultdict
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cpp_pipeline.curate.coverage import Coverage
@@ -33,6 +33,7 @@ _texts = st.lists(_text.map("".join) | st.text(max_size=20), max_size=6)
 
 
 @settings(max_examples=60, deadline=None)
+@example(["0\x01"], "symbols", 1)  # the hash of this control character is 0
 @given(_texts, st.sampled_from(["tokens", "symbols", "words"]), st.integers(1, 4))
 def test_equal_grams_are_equal_spellings(texts: list[str], view: View, n: int) -> None:
     found = Wanted([(view, n)], None).find(pl.Series(texts, dtype=pl.String))

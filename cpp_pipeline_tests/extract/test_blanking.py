@@ -8,9 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cpp_pipeline.extract.blanking import blank
+from cpp_pipeline.extract.blanking import blank as blank_of_kinds
+from cpp_pipeline.extract.lexical_kernel import kinds
 
 NAMES = ("API", "MARK(", "LINE(;", "PARAMETER(=int", "ACCESS=public")
+
+
+def blank(source: bytes, names: tuple[str, ...]) -> bytes:
+    return blank_of_kinds(source, kinds(source), names)
 
 
 @pytest.mark.parametrize(

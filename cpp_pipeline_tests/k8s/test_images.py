@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,13 @@ def test_a_base_without_a_digest_ends_the_build(base: str, archive: str, words: 
     env = {"PATH": "/nonexistent", "BASE": base, "DEBIAN": archive}
     done = subprocess.run(["/bin/sh", IMAGES / "install-debian"], env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and words in done.stderr
+
+
+def test_the_image_of_the_project_has_extras_that_there_are() -> None:
+    extras = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    (install,) = (line for line in dockerfile("cpp-pipeline") if "pip install" in line)
+    wanted = set(install.partition("[")[2].partition("]")[0].split(","))
+    assert wanted == {"gcs", "k8s"} and wanted <= extras.keys()
 
 
 def test_users_of_the_sandbox_image_are_those_of_the_pool() -> None:

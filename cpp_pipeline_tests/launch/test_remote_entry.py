@@ -10,8 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+from upath import UPath
 
 from cpp_pipeline.launch.remote_entry import DO_NOT_RETRY
+from cpp_pipeline.storage.place import at
 
 TRAIN = """
 import json, pathlib, signal, sys, time
@@ -29,103 +31,120 @@ for step in range(done, int(data.read_text())):
 """
 
 
-def command(tmp_path: Path, *worker: str, flags: tuple[str, ...] = ()) -> list[str]:
+@pytest.fixture(params=["local", "gcs"])
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> UPath:
+    """A storage root, of this machine or in a bucket, with the input `data`."""
+    root = UPath(tmp_path / "root" if request.param == "local" else request.getfixturevalue("bucket"))
+    steps(root, 5)
+    return root
+
+
+def steps(root: UPath, count: int) -> None:
+    at(root / "data").write(str(count).encode())
+
+
+def command(root: UPath, *worker: str, flags: tuple[str, ...] = ()) -> list[str]:
     """The entry with the input `data`; steps of 0.05 s as many as the file says."""
-    entry = [sys.executable, "-m", "cpp_pipeline.launch.remote_entry", "--job", str(tmp_path / "job")]
+    entry = [sys.executable, "-m", "cpp_pipeline.launch.remote_entry", "--job", str(root / "job")]
     given = worker or (sys.executable, "-c", TRAIN, "@input/data", "@output")
-    return [*entry, "--sync_seconds=0.2", f"--input=data={tmp_path / 'data'}", *flags, "--", *given]
+    return [*entry, "--sync_seconds=0.2", f"--input=data={root / 'data'}", *flags, "--", *given]
 
 
-def run(tmp_path: Path, *worker: str, flags: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(tmp_path, *worker, flags=flags), capture_output=True, text=True, check=False, timeout=60
-    )
+def run(root: UPath, *worker: str, flags: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(root, *worker, flags=flags), capture_output=True, text=True, check=False, timeout=60)
 
 
-@pytest.fixture(autouse=True)
-def data(tmp_path: Path) -> Path:
-    path = tmp_path / "data"
-    path.write_text("5")
-    return path
+def stored(root: UPath, name: str) -> str | None:
+    content = at(root / "job" / name).read()
+    return None if content is None else content.decode()
 
 
-def result(tmp_path: Path) -> dict[str, int]:
-    record = json.loads((tmp_path / "job" / "result.json").read_text())
-    folder = tmp_path / "job" / f"{record['attempt']:05d}" / "files"
-    return dict(json.loads((folder / "result.json").read_text()))
+def result(root: UPath) -> dict[str, int]:
+    attempt = json.loads(stored(root, "result.json") or "{}")["attempt"]
+    return dict(json.loads(stored(root, f"{attempt:05d}/files/result.json") or "{}"))
 
 
-def test_the_output_of_a_finished_command_is_committed(tmp_path: Path) -> None:
-    done = run(tmp_path)
+def test_the_output_of_a_finished_command_is_committed(root: UPath) -> None:
+    done = run(root)
     assert done.returncode == 0, done.stderr
-    assert result(tmp_path) == {"steps": 5} and "from 0" in done.stdout
-    again = run(tmp_path)
+    assert result(root) == {"steps": 5} and "from 0" in done.stdout
+    again = run(root)
     assert again.returncode == 0 and "has its result already" in again.stderr and "from" not in again.stdout
 
 
-def test_a_stopped_command_goes_on_where_it_was(tmp_path: Path, data: Path) -> None:
-    data.write_text("60")
-    process = subprocess.Popen(command(tmp_path), stdout=subprocess.PIPE, text=True)
+def test_a_stopped_command_goes_on_where_it_was(root: UPath) -> None:
+    steps(root, 60)
+    process = subprocess.Popen(command(root), stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stdout.readline() == "from 0\n"
     time.sleep(0.5)
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 143
-    assert not (tmp_path / "job" / "result.json").exists()
-    reached = len((tmp_path / "job" / "00001" / "files" / "log").read_text())
-    done = run(tmp_path)
+    assert stored(root, "result.json") is None
+    reached = len(stored(root, "00001/files/log") or "")
+    done = run(root)
     assert reached > 0 and f"from {reached}" in done.stdout
-    assert result(tmp_path) == {"steps": 60}
+    assert result(root) == {"steps": 60}
 
 
-def test_a_killed_command_goes_on_from_its_last_copy(tmp_path: Path, data: Path) -> None:
-    data.write_text("60")
-    process = subprocess.Popen(command(tmp_path), stdout=subprocess.PIPE, text=True)
-    copied = tmp_path / "job" / "00001" / "mirror.json"
+def test_a_killed_command_goes_on_from_its_last_copy(root: UPath) -> None:
+    steps(root, 60)
+    process = subprocess.Popen(command(root), stdout=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 30
     # The first copy may be one of an empty folder.
-    while not (copied.exists() and json.loads(copied.read_text())["files"].get("log")) and time.monotonic() < deadline:
+    while '"log"' not in (stored(root, "00001/mirror.json") or "") and time.monotonic() < deadline:
         time.sleep(0.02)
     process.kill()
     process.wait()
-    done = run(tmp_path)
-    assert "from 0" not in done.stdout and result(tmp_path) == {"steps": 60}
+    done = run(root)
+    assert "from 0" not in done.stdout and result(root) == {"steps": 60}
 
 
-def test_a_finished_command_that_was_ended_before_its_commit_is_not_run_again(tmp_path: Path) -> None:
-    assert run(tmp_path).returncode == 0
-    (tmp_path / "job" / "result.json").unlink()
-    done = run(tmp_path)
-    assert done.returncode == 0 and "from" not in done.stdout and result(tmp_path) == {"steps": 5}
+def test_a_finished_command_that_was_ended_before_its_commit_is_not_run_again(root: UPath) -> None:
+    assert run(root).returncode == 0
+    at(root / "job" / "result.json").delete()
+    done = run(root)
+    assert done.returncode == 0 and "from" not in done.stdout and result(root) == {"steps": 5}
 
 
-def test_a_result_counts_whatever_ends_the_command_afterwards(tmp_path: Path) -> None:
+def test_a_result_counts_whatever_ends_the_command_afterwards(root: UPath) -> None:
     late = TRAIN + "import os; os.kill(os.getpid(), 9)"
-    assert run(tmp_path, sys.executable, "-c", late, "@input/data", "@output").returncode == 0
-    assert result(tmp_path) == {"steps": 5}
+    assert run(root, sys.executable, "-c", late, "@input/data", "@output").returncode == 0
+    assert result(root) == {"steps": 5}
 
 
-def test_the_exit_code_is_the_command_s(tmp_path: Path) -> None:
-    assert run(tmp_path, sys.executable, "-c", "raise SystemExit(7)").returncode == 7
-    assert not (tmp_path / "job" / "result.json").exists()
+def test_the_exit_code_is_the_command_s(root: UPath) -> None:
+    assert run(root, sys.executable, "-c", "raise SystemExit(7)").returncode == 7
+    assert stored(root, "result.json") is None
 
 
-def test_success_without_a_result_is_refused(tmp_path: Path) -> None:
-    done = run(tmp_path, sys.executable, "-c", "pass")
+def test_success_without_a_result_is_refused(root: UPath) -> None:
+    done = run(root, sys.executable, "-c", "pass")
     assert done.returncode == DO_NOT_RETRY and "left no result.json" in done.stderr
 
 
-def test_a_missing_input_is_named(tmp_path: Path, data: Path) -> None:
-    data.unlink()
-    done = run(tmp_path)
-    assert done.returncode == DO_NOT_RETRY and str(data) in done.stderr
+def test_a_missing_input_is_named(root: UPath) -> None:
+    at(root / "data").delete()
+    done = run(root)
+    assert done.returncode == DO_NOT_RETRY and str(root / "data") in done.stderr
 
 
-def test_parts_have_results_of_their_own(tmp_path: Path) -> None:
+def test_parts_have_results_of_their_own(root: UPath) -> None:
     for part in ("0", "1"):
-        assert run(tmp_path, flags=(f"--part={part}",)).returncode == 0
-    assert sorted(p.parent.name for p in (tmp_path / "job" / "parts").glob("*/result.json")) == ["00000", "00001"]
+        assert run(root, flags=(f"--part={part}",)).returncode == 0
+    assert [stored(root, f"parts/{n:05d}/result.json") is not None for n in range(3)] == [True, True, False]
 
 
-def test_only_the_first_node_writes(tmp_path: Path) -> None:
-    assert run(tmp_path, flags=("--node=1",)).returncode == 0
-    assert not (tmp_path / "job").exists()
+def test_only_the_first_node_writes(root: UPath) -> None:
+    assert run(root, flags=("--node=1",)).returncode == 0
+    assert at(root / "job").names() == []
+
+
+def test_of_two_attempts_at_one_time_one_result_counts_and_is_whole(root: UPath) -> None:
+    both = [subprocess.Popen(command(root), stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate(timeout=60)[1] for process in both]
+    codes = [process.returncode for process in both]
+    assert 0 in codes and set(codes) <= {0, 1}, said
+    assert result(root) == {"steps": 5}
+    record = json.loads(stored(root, "result.json") or "{}")
+    for name, size in record["files"].items():
+        assert at(root / "job" / f"{record['attempt']:05d}" / "files" / name).size() == size

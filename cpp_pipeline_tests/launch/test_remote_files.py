@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from upath import UPath
 
 from cpp_pipeline.launch import remote_files as files
+from cpp_pipeline.storage.place import at
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(params=["local", "gcs"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> UPath:
-    """A folder of storage, local or remote."""
-    return UPath(tmp_path / "storage") if request.param == "local" else UPath(f"memory://{tmp_path.name}")
+    """A folder of storage, of this machine or in a bucket."""
+    return UPath(tmp_path / "storage") if request.param == "local" else UPath(request.getfixturevalue("bucket")) / "job"
 
 
 def write(folder: Path, **contents: str) -> None:
@@ -35,14 +36,14 @@ def test_a_file_is_created_once(place: UPath) -> None:
     assert files.create_only(place / "x", b"mine")
     assert files.create_only(place / "x", b"mine")  # sent again
     assert not files.create_only(place / "x", b"other")
-    assert (place / "x").read_bytes() == b"mine"
+    assert at(place / "x").read() == b"mine"
 
 
-def test_of_many_writers_one_is_first(tmp_path: Path) -> None:
+def test_of_many_writers_one_is_first(place: UPath) -> None:
     won: list[int] = []
 
     def write_it(number: int) -> None:
-        if files.create_only(UPath(tmp_path / "x"), b"%d" % number):
+        if files.create_only(place / "x", b"%d" % number):
             won.append(number)
 
     threads = [threading.Thread(target=write_it, args=(n,)) for n in range(16)]
@@ -50,8 +51,8 @@ def test_of_many_writers_one_is_first(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(won) == 1 and (tmp_path / "x").read_bytes() == b"%d" % won[0]
-    assert [p.name for p in tmp_path.iterdir()] == ["x"]
+    assert len(won) == 1 and at(place / "x").read() == b"%d" % won[0]
+    assert at(place).names() == ["x"]
 
 
 def test_files_and_folders_are_fetched(place: UPath, tmp_path: Path) -> None:
@@ -71,14 +72,13 @@ def test_an_attempt_goes_on_from_the_newest_whole_one(place: UPath, tmp_path: Pa
     work = tmp_path / "work"
     write(work, metrics="12", state__step__s="one")
     files.Mirror(work, place / "00001").push()
-    (place / "00002" / "files").mkdir(parents=True, exist_ok=True)
     files.put(work / "metrics", place / "00002" / "files" / "metrics")  # killed before it had a mirror.json
     target = tmp_path / "target"
     target.mkdir()
     assert files.restore(place, third, target) == 1
     assert tree(target) == {"metrics": "12", "state/step/s": "one"}
     files.clear_earlier(place, third)
-    assert not (place / "00001").exists() and files.claim(place, {"pod": "d"}) == 4
+    assert at(place / "00001").names() == [] and files.claim(place, {"pod": "d"}) == 4
 
 
 def test_a_mirror_sends_what_changed_and_removes_what_is_gone(place: UPath, tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_mirror_sends_what_changed_and_removes_what_is_gone(place: UPath, tmp_
     (work / "state" / "one" / "x").unlink()
     write(work, log="abc", state__two__x="22")
     assert mirror.push() == {"log": 3, "state/two/x": 2, "_hidden": 0, "state/_part": 0}
-    assert not (place / "00001" / "files" / "state" / "one" / "x").exists()
+    assert at(place / "00001" / "files" / "state" / "one" / "x").read() is None
 
 
 def test_a_log_that_grows_meanwhile_is_cut_where_its_list_ends(place: UPath, tmp_path: Path) -> None:
@@ -118,6 +118,22 @@ def test_the_first_commit_counts(place: UPath, tmp_path: Path) -> None:
     assert record["attempt"] == 1 and tree(tmp_path / "got")["weights"] == "one"
     with pytest.raises(files.JobUnfinished):
         files.collect(place / "other", tmp_path / "none")
+
+
+@pytest.mark.parametrize("commits_first", [True, False])
+def test_files_are_committed_by_their_attempt_or_cleared_by_a_later_one(
+    place: UPath, tmp_path: Path, commits_first: bool
+) -> None:
+    first, second = files.claim(place, {}), files.claim(place, {})
+    work = tmp_path / "work"
+    write(work, weights="w", **{"result.json": "{}"})
+    sizes = files.Mirror(work, place / f"{first:05d}").push(final=True)
+    if not commits_first:
+        files.clear_earlier(place, second)
+    assert files.commit(place, first, sizes, {}) == commits_first
+    files.clear_earlier(place, second)
+    assert (files.committed(place) is not None) == commits_first
+    assert at(place / "00001" / "files" / "weights").read() == (b"w" if commits_first else None)
 
 
 @settings(max_examples=30, deadline=None)

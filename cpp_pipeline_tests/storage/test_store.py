@@ -10,15 +10,22 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cpp_pipeline.schemas import TABLES
 from cpp_pipeline.storage.parquet import content_version
+from cpp_pipeline.storage.place import Refused, at
 from cpp_pipeline.storage.scratch import scratch_file
 from cpp_pipeline.storage.store import Provenance, Store
 
 LISTING = TABLES["repo_dump"]
+
+
+@pytest.fixture(params=["local", "gcs"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """A storage root of this machine, or in a bucket."""
+    return Store(str(tmp_path) if request.param == "local" else f"{request.getfixturevalue('bucket')}/some/root")
 
 
 def stamp(asset: str, partition: str | None = None, version: str = "v") -> Provenance:
@@ -29,17 +36,20 @@ def listing(*paths: str) -> pl.LazyFrame:
     return LISTING.frame([{"dump": "d", "path": p, "size_bytes": 1, "sha256": p} for p in paths])
 
 
-def test_a_table_and_its_provenance_are_read_back(tmp_path: Path) -> None:
-    store = Store(str(tmp_path))
+def test_a_table_and_its_provenance_are_read_back(store: Store) -> None:
     store.write_table(listing("a", "b"), stamp("repo_dump", "x"))
     assert store.scan("repo_dump").collect()["path"].to_list() == ["a", "b"]
     assert store.provenance("repo_dump", "x") == stamp("repo_dump", "x")
     assert store.provenance("repo_dump", "y") is None
 
 
+def test_a_file_url_is_a_local_root(tmp_path: Path) -> None:
+    Store(f"file://{tmp_path}").write_table(listing("a"), stamp("repo_dump", "x"))
+    assert Store(str(tmp_path)).partitions("repo_dump") == ["x"]
+
+
 @pytest.mark.parametrize("count", [0, 1, 2, 3])
-def test_any_number_of_partitions_reads_as_one_frame(tmp_path: Path, count: int) -> None:
-    store = Store(str(tmp_path))
+def test_any_number_of_partitions_reads_as_one_frame(store: Store, count: int) -> None:
     for i in range(count):
         store.write_table(listing(f"f{i}"), stamp("repo_dump", f"p{i}"))
     frame = store.scan("repo_dump")
@@ -47,8 +57,7 @@ def test_any_number_of_partitions_reads_as_one_frame(tmp_path: Path, count: int)
     assert frame.collect()["path"].to_list() == [f"f{i}" for i in range(count)]
 
 
-def test_a_failing_writer_leaves_the_old_table(tmp_path: Path) -> None:
-    store = Store(str(tmp_path))
+def test_a_failing_writer_leaves_the_old_table(store: Store) -> None:
     path = store.write_table(listing("old"), stamp("repo_dump", "x"))
 
     def explode(frame: pl.DataFrame) -> pl.DataFrame:
@@ -56,7 +65,7 @@ def test_a_failing_writer_leaves_the_old_table(tmp_path: Path) -> None:
 
     with pytest.raises(RuntimeError, match="boom"):
         store.write_table(listing("new").map_batches(explode), stamp("repo_dump", "x"))
-    assert [p.name for p in Path(str(path)).parent.iterdir()] == ["x.parquet"]
+    assert at(path.parent).names() == ["x.parquet"]
     assert store.scan("repo_dump").collect()["path"].to_list() == ["old"]
 
 
@@ -81,31 +90,91 @@ def test_a_killed_writer_leaves_nothing_that_a_reader_sees(tmp_path: Path) -> No
     assert list((tmp_path / "tables" / "repo_dump").iterdir()) == []
 
 
-def test_a_folder_is_published_with_its_provenance_and_replaces_the_old_one(tmp_path: Path) -> None:
-    store = Store(str(tmp_path))
+def test_a_folder_is_published_with_its_provenance_and_replaces_the_old_one(store: Store) -> None:
     for version in ("one", "two"):
         work = store.work("base_checkpoint", version * 8)
-        (work / "weights").write_text(version)
+        (work / "deep").mkdir()
+        (work / "deep" / "weights").write_text(version)
         (work / "result.json").write_text(json.dumps({"metrics": {}}))
         store.publish("checkpoints", work, stamp("base_checkpoint", None, version))
         assert not work.exists()
     folder = store.local_folder("checkpoints", "base_checkpoint")
-    assert (folder / "weights").read_text() == "two"
+    assert (folder / "deep" / "weights").read_text() == "two"
     found = store.provenance("base_checkpoint")
     assert found is not None and found.data_version == "two"
-    assert [p.name for p in folder.parent.iterdir()] == ["base_checkpoint"]
+    assert at(store.root / "checkpoints").names() == ["base_checkpoint"]
+    assert json.loads((folder / "result.json").read_text()) == store.result("checkpoints", "base_checkpoint")
+    assert at(store.folder("checkpoints", "base_checkpoint") / "deep" / "weights").read() == b"two"
 
 
-def test_an_unfinished_folder_is_not_there(tmp_path: Path) -> None:
-    store = Store(str(tmp_path))
-    (tmp_path / "checkpoints" / "base_checkpoint").mkdir(parents=True)
+def finished(store: Store, version: str) -> Path:
+    work = store.work("base_checkpoint", version * 32)
+    (work / "weights").write_text(version)
+    (work / "result.json").write_text("{}")
+    return work
+
+
+def test_of_two_writers_of_a_checkpoint_the_second_is_refused(store: Store) -> None:
+    assert store.folder_token("checkpoints", "base_checkpoint") == ""
+    for round_ in "ab":  # of a new checkpoint, and of one that replaces another
+        seen = store.folder_token("checkpoints", "base_checkpoint")
+        store.publish("checkpoints", finished(store, round_), stamp("base_checkpoint", None, "first"), seen)
+        late = finished(store, "c")
+        with pytest.raises(Refused, match="checkpoints/base_checkpoint.*another writer.*run again"):
+            store.publish("checkpoints", late, stamp("base_checkpoint", None, "second"), seen)
+        folder = store.local_folder("checkpoints", "base_checkpoint")
+        assert (folder / "weights").read_text() == round_
+        assert store.provenance("base_checkpoint") == stamp("base_checkpoint", None, "first")
+        assert late.exists()  # what it made is not lost with it
+
+
+def test_of_two_writers_of_a_table_the_second_is_refused(store: Store) -> None:
+    for path in "ab":
+        seen = store.table_token("repo_dump", "x")
+        store.write_table(listing(path), stamp("repo_dump", "x"), seen)
+        with pytest.raises(Refused, match="tables/repo_dump/x.*another writer"):
+            store.write_table(listing("late"), stamp("repo_dump", "x", "late"), seen)
+        assert store.scan("repo_dump").collect()["path"].to_list() == [path]
+        assert store.provenance("repo_dump", "x") == stamp("repo_dump", "x")
+
+
+def test_a_table_is_removed_with_all_that_belongs_to_it(store: Store) -> None:
+    for path in "ab":
+        store.write_table(listing(path), stamp("repo_dump", "x"))
+    store.write_table(listing("c"), stamp("repo_dump", "y"))
+    store.delete_table("repo_dump", "x")
+    store.delete_table("repo_dump", "x")
+    assert store.partitions("repo_dump") == ["y"] and not store.has_table("repo_dump", "x")
+    assert [n for n in at(store.root).files() if "/x" in n] == []
+
+
+def test_a_scan_keeps_the_table_that_it_was_made_from_in_a_bucket(bucket: str) -> None:
+    store = Store(bucket)
+    store.write_table(listing("old"), stamp("repo_dump", "x"))
+    frame = store.scan("repo_dump")
+    store.write_table(listing("new"), stamp("repo_dump", "x"))
+    assert frame.collect()["path"].to_list() == ["old"]
+    assert store.scan("repo_dump").collect()["path"].to_list() == ["new"]
+
+
+def test_what_checks_let_pass_is_known_of_these_data_only(store: Store) -> None:
+    store.write_table(listing("a"), stamp("repo_dump", "x"))
+    assert not store.is_checked("repo_dump", "x", ["one"])
+    store.mark_checked("repo_dump", "x", ["one", "two"])
+    assert store.is_checked("repo_dump", "x", ["one"])
+    assert not store.is_checked("repo_dump", "x", ["three"])
+    store.write_table(listing("b"), stamp("repo_dump", "x", "v2"))
+    assert not store.is_checked("repo_dump", "x", ["one"])
+
+
+def test_an_unfinished_folder_is_not_there(store: Store) -> None:
+    store.write_text("checkpoints/base_checkpoint/weights", "without a result.json")
     assert store.provenance("base_checkpoint") is None
     with pytest.raises(FileNotFoundError, match="materialize base_checkpoint first"):
         store.local_folder("checkpoints", "base_checkpoint")
 
 
-def test_a_work_folder_is_found_again_by_the_same_inputs_only(tmp_path: Path) -> None:
-    store = Store(str(tmp_path))
+def test_a_work_folder_is_found_again_by_the_same_inputs_only(store: Store) -> None:
     first = store.work("base_checkpoint", "a" * 32)
     (first / "state").write_text("step 3")
     assert (store.work("base_checkpoint", "a" * 32) / "state").exists()
@@ -113,19 +182,7 @@ def test_a_work_folder_is_found_again_by_the_same_inputs_only(tmp_path: Path) ->
     assert not first.exists()
 
 
-def test_a_remote_root_keeps_tables_and_folders(tmp_path: Path) -> None:
-    store = Store("memory://bucket-" + tmp_path.name)
-    store.write_table(listing("a"), stamp("repo_dump", "x"))
-    assert store.partitions("repo_dump") == ["x"]
-    assert store.provenance("repo_dump", "x") == stamp("repo_dump", "x")
-    work = store.work("base_checkpoint", "c" * 32)
-    (work / "deep").mkdir()
-    (work / "deep" / "weights").write_text("w")
-    (work / "result.json").write_text(json.dumps({"metrics": {}}))
-    store.publish("checkpoints", work, stamp("base_checkpoint"))
-    assert (store.local_folder("checkpoints", "base_checkpoint") / "deep" / "weights").read_text() == "w"
-
-
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=5), max_size=20))
 def test_equal_rows_have_equal_versions_whatever_the_row_groups(paths: list[str]) -> None:
     frame = listing(*paths)

@@ -22,7 +22,7 @@ COPY pyproject.toml constraints.txt README.md LICENSE /source/
 COPY cpp_pipeline /source/cpp_pipeline
 # constraints hold for what builds the package as well
 RUN python3 -m venv /opt/venv && PIP_CONSTRAINT=/source/constraints.txt \
-    /opt/venv/bin/pip install --no-cache-dir --no-compile --disable-pip-version-check "/source[gcp,k8s]"
+    /opt/venv/bin/pip install --no-cache-dir --no-compile --disable-pip-version-check "/source[gcs,k8s]"
 
 FROM base
 COPY --from=built /opt/venv /opt/venv

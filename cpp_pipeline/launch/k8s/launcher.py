@@ -167,7 +167,8 @@ class KubernetesLauncher(dg.ConfigurableResource[None]):
         return found
 
     def _is_stored(self, value: Path | UPath) -> bool:
-        return _absolute(value).is_relative_to(UPath(self.place_of_root()))
+        # by their text: a path of this machine cannot be compared with a URL
+        return f"{_absolute(value)}/".startswith(f"{self.place_of_root().rstrip('/')}/")
 
     def _stage(self, arguments: Mapping[str, object], job: UPath) -> None:
         """Put files into storage that only this machine has."""

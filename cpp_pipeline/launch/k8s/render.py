@@ -102,7 +102,7 @@ class _PaperStore(Store):
     """Reads what is there and writes nothing."""
 
     def scan(self, asset: str, partitions: Any = None) -> pl.LazyFrame:
-        there = self.partitions(asset) if TABLES[asset].partitioned else self.table_path(asset).exists()
+        there = self.partitions(asset) if TABLES[asset].partitioned else self.has_table(asset)
         return super().scan(asset, partitions) if there else TABLES[asset].empty()
 
     def work(self, asset: str, digest: str) -> Path:

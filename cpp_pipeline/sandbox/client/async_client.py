@@ -90,7 +90,7 @@ class AsyncSandboxClient:
     async def analyze(self, code: str, kind: str) -> list[Finding]:
         """Findings of kind bugs, performance or style."""
         body = {"code": code, "kind": kind}
-        return await self._channel.ask("/analyze", body, lambda data: [Finding(**f) for f in data["findings"]])
+        return await self._channel.ask("/analyze", body, _findings)
 
     async def capabilities(self) -> dict[str, Any]:
         """What the controller can do: isolation, compilers, standards, workers."""
@@ -134,6 +134,13 @@ class AsyncSandboxClient:
     def numbered(self, jobs: Iterable[Job]) -> AsyncGenerator[Numbered, None]:
         """Like `stream`, each result with the position of its job."""
         return Batch(self._channel, self._chunk_jobs, self._concurrency).results(jobs)
+
+
+def _findings(answer: dict[str, Any]) -> list[Finding]:
+    found = answer["findings"]
+    if not isinstance(found, list):
+        raise TypeError(f"findings: a list is wanted, got {type(found).__name__}")
+    return [Finding(**finding) for finding in found]
 
 
 @contextmanager

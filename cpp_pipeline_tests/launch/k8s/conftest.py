@@ -37,10 +37,14 @@ def api(cluster: Cluster, kubeconfig: str) -> Api:
 
 
 @pytest.fixture
-def shared_root(cluster: Cluster, tmp_path: Path) -> str:
-    """A storage root that tests and pods see; on a real cluster a bucket of `CLUSTER_ROOT`."""
+def shared_root(request: pytest.FixtureRequest, cluster: Cluster, tmp_path: Path) -> str:
+    """A storage root that tests and pods see, of this machine or (parameter `gcs`) in a bucket.
+
+    On a real cluster it lies in the bucket of `CLUSTER_ROOT`.
+    """
     if cluster.simulator is not None:
-        return str(tmp_path / "root")
+        in_bucket = getattr(request, "param", "") == "gcs"
+        return f"{request.getfixturevalue('bucket')}/root" if in_bucket else str(tmp_path / "root")
     if not os.environ.get("CLUSTER_ROOT"):
         pytest.skip("CLUSTER_ROOT=gs://bucket/prefix names no storage that this cluster can reach")
     return f"{os.environ['CLUSTER_ROOT']}/{cluster.namespace}"

@@ -21,12 +21,13 @@ from cpp_pipeline.launch.local import Join, Launcher
 from cpp_pipeline.settings import Settings
 from cpp_pipeline.storage.assets import StoreResource, folder_asset
 from cpp_pipeline.storage.scratch import scratch_file
-from cpp_pipeline.storage.store import Store
+from cpp_pipeline.storage.store import Provenance, Store
 from cpp_pipeline_tests.cluster.fixtures import Cluster
 from cpp_pipeline_tests.cluster.manifests import PATIENT, job, pod_spec
 from cpp_pipeline_tests.cluster.waiting import evict, pods, printing, wait_for
 
 WORKER = "cpp_pipeline_tests.launch.k8s.worker"
+IN_EVERY_STORAGE = pytest.mark.parametrize("shared_root", ["local", "gcs"], indirect=True)
 SHAPE = "cpu+cpu=100m+memory=64Mi+disk=1Gi+shm=16Mi"
 
 
@@ -71,21 +72,11 @@ class Setup:
 
 @pytest.fixture
 def setup(cluster: Cluster, kubeconfig: str, shared_root: str) -> Setup:
-    base = Store(shared_root).folder("checkpoints", "base_checkpoint")
-    base.mkdir(parents=True, exist_ok=True)
+    store = Store(shared_root)
+    base = store.work("base_checkpoint", "0" * 32)
     (base / "weights").write_text("weights")
-    manifest = {
-        "weights_sha256": "0",
-        "provenance": {
-            "asset": "base_checkpoint",
-            "partition": None,
-            "code_version": "",
-            "config_digest": "",
-            "inputs_digest": "",
-            "data_version": "0",
-        },
-    }
-    (base / "result.json").write_text(json.dumps(manifest))
+    (base / "result.json").write_text(json.dumps({"weights_sha256": "0"}))
+    store.publish("checkpoints", base, Provenance("base_checkpoint", None, "", "", "", "0"))
     return Setup(
         shared_root,
         KubernetesLauncher(
@@ -115,23 +106,25 @@ def in_background(results: list[Any], work: Any) -> threading.Thread:
     return thread
 
 
+@IN_EVERY_STORAGE
 def test_the_same_asset_here_and_there(setup: Setup, tmp_path: Path) -> None:
     there = setup.materialize(trained())
     assert there.success, failure_of(there)
     store = Store(setup.root)
     remote = store.result("checkpoints", "sft_checkpoint")
-    log = (store.folder("checkpoints", "sft_checkpoint") / "metrics.jsonl").read_text()
+    log = (store.local_folder("checkpoints", "sft_checkpoint") / "metrics.jsonl").read_text()
     here = setup.materialize(trained(), used=Launcher())
     assert here.success, failure_of(here)
     assert store.result("checkpoints", "sft_checkpoint") == remote
-    assert (store.folder("checkpoints", "sft_checkpoint") / "metrics.jsonl").read_text() == log
+    assert (store.local_folder("checkpoints", "sft_checkpoint") / "metrics.jsonl").read_text() == log
     versions = {
         r.asset_materializations_for_node("sft_checkpoint")[0].tags["dagster/data_version"] for r in (here, there)
     }
     assert len(versions) == 1
-    assert [p.name for p in (store.root / "jobs").iterdir()] == []  # what is published is kept once
+    assert store.place("jobs").names() == []  # what is published is kept once
 
 
+@IN_EVERY_STORAGE
 def test_work_in_parts_is_joined_and_an_evicted_part_goes_on(setup: Setup, cluster: Cluster) -> None:
     def join(parts: Sequence[Path], output: Path) -> None:
         text = "".join((part / "metrics.jsonl").read_text() for part in parts)
@@ -145,7 +138,7 @@ def test_work_in_parts_is_joined_and_an_evicted_part_goes_on(setup: Setup, clust
     evict(cluster, printing(cluster, name, "step 5").metadata.name)
     thread.join(90)
     assert results[0].success, failure_of(results[0])
-    lines = (Store(setup.root).folder("checkpoints", "sft_checkpoint") / "metrics.jsonl").read_text().splitlines()
+    lines = (Store(setup.root).local_folder("checkpoints", "sft_checkpoint") / "metrics.jsonl").read_text().splitlines()
     found = [(row["part"], row["step"]) for row in map(json.loads, lines)]
     assert found == [(f"{part}/3", step) for part in range(3) for step in range(20)]
 
@@ -157,6 +150,7 @@ def test_a_failed_command_is_a_failed_step_with_its_reason(setup: Setup, cluster
     assert Store(setup.root).result("checkpoints", "sft_checkpoint") is None
 
 
+@IN_EVERY_STORAGE
 def test_an_evicted_run_goes_on_where_it_was(setup: Setup, cluster: Cluster) -> None:
     results: list[dg.ExecuteInProcessResult] = []
     asset = trained(steps=40)
@@ -173,10 +167,11 @@ def test_an_evicted_run_goes_on_where_it_was(setup: Setup, cluster: Cluster) -> 
     assert second.metadata.name != pod.metadata.name
     thread.join(60)
     assert results[0].success, failure_of(results[0])
-    lines = (Store(setup.root).folder("checkpoints", "sft_checkpoint") / "metrics.jsonl").read_text().splitlines()
+    lines = (Store(setup.root).local_folder("checkpoints", "sft_checkpoint") / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == list(range(40))
 
 
+@IN_EVERY_STORAGE
 def test_a_committed_result_of_a_killed_run_is_used(setup: Setup, cluster: Cluster) -> None:
     """The run died after the Job had committed and before the asset was published."""
     asset = trained()

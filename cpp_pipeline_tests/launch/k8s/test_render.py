@@ -15,6 +15,7 @@ from cpp_pipeline.launch.k8s.manifest import Manifest
 from cpp_pipeline.launch.k8s.render import NotLaunched, render
 from cpp_pipeline.settings import Settings
 from cpp_pipeline_tests.cluster import podsecurity, validation
+from cpp_pipeline_tests.gcs.fixtures import objects
 
 IMAGE = "europe-docker.pkg.dev/p/r/trainer@sha256:" + "b" * 64
 
@@ -53,6 +54,14 @@ def test_every_asset_that_launches_a_command_has_a_job(tmp_path: Path) -> None:
         inputs = [part.partition("=")[2].partition("=")[2] for part in command(job) if part.startswith("--input=")]
         assert inputs and all(place.startswith(str(root)) for place in inputs), name
     assert not root.exists()
+
+
+def test_a_root_in_a_bucket_is_named_as_it_is_and_not_written(bucket: str) -> None:
+    for name in ("base_checkpoint", "sft_checkpoint", "gspo_checkpoint"):
+        (job,) = rendered(name, f"{bucket}/root")
+        inputs = [part.partition("=")[2].partition("=")[2] for part in command(job) if part.startswith("--input=")]
+        assert inputs and all(place.startswith(f"{bucket}/root/") for place in inputs), name
+    assert objects(bucket) == {}
 
 
 def test_the_same_job_is_rendered_again(tmp_path: Path) -> None:

@@ -68,6 +68,7 @@ def _finds_nothing(said: bytes) -> bool:
 
 @settings(max_examples=60, deadline=None)
 @example(b'{"findings": []}')
+@example(b'{"findings": {}}')
 @given(st.one_of(st.binary(max_size=60), st.lists(_JSON).map(lambda v: "\n".join(map(json.dumps, v)).encode())))
 def test_no_nonsense_becomes_a_score(echo: tuple[SandboxClient, list[bytes]], said: bytes) -> None:
     client, says = echo

@@ -1,0 +1,1 @@
+"""A real GCS server for tests, and the tests of roots in a bucket."""

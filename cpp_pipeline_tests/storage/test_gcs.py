@@ -1,0 +1,135 @@
+"""Buckets that cannot be used: one clear error each, which names the setting and what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from cpp_pipeline.doctor import examine
+from cpp_pipeline.storage import gcs
+from cpp_pipeline.storage.gcs import BucketError
+from cpp_pipeline.storage.store import Store
+from cpp_pipeline_tests.gcs.fixtures import objects
+
+
+def unknown() -> str:
+    """A name that no test has used: a bucket that could be reached once is not asked again."""
+    return f"gs://bucket-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def answer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A server that gives every request one status, as storage words its errors."""
+    code = int(request.param)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            words = {"error": {"code": code, "message": "someone@example.com does not have storage.objects.list"}}
+            body = json.dumps(words).encode()
+            self.send_response(code)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.server_port}")
+    yield code
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize("use", ["read", "write", "list"])
+def test_a_missing_bucket(gcs_server: str, use: str) -> None:
+    root = unknown()
+    asked = {
+        "read": lambda: Store(root).provenance("base_checkpoint"),
+        "write": lambda: Store(root).write_text("x", ""),
+        "list": lambda: Store(root).partitions("repo_dump"),
+    }
+    with pytest.raises(BucketError, match=f"CPP_PIPELINE_ROOT names {root}, .* no such bucket: create it"):
+        asked[use]()
+
+
+@pytest.mark.parametrize("answer", [403], indirect=True)
+def test_an_account_without_permission(answer: int) -> None:
+    root = unknown()
+    with pytest.raises(BucketError, match=rf"CPP_PIPELINE_ROOT names {root}, .* may not .*roles/storage.objectUser"):
+        Store(root).partitions("repo_dump")
+
+
+@pytest.mark.parametrize("answer", [401], indirect=True)
+def test_credentials_that_are_not_taken(answer: int) -> None:
+    root = unknown()
+    with pytest.raises(BucketError, match=f"CPP_PIPELINE_ROOT names {root}, .* no usable credentials"):
+        Store(root).partitions("repo_dump")
+
+
+def test_no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("STORAGE_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    root = unknown()
+    with pytest.raises(BucketError, match=f"CPP_PIPELINE_ROOT names {root}, .* no usable credentials .*gcloud auth"):
+        Store(root).partitions("repo_dump")
+
+
+def test_storage_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
+    monkeypatch.setattr(gcs, "PATIENCE_SECONDS", 0.1)
+    root = unknown()
+    with pytest.raises(BucketError, match=f"CPP_PIPELINE_ROOT names {root}, .* cannot be reached .* kept"):
+        Store(root).partitions("repo_dump")
+
+
+def test_the_client_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "google.cloud", None)
+    root = unknown()
+    with pytest.raises(BucketError, match=rf"CPP_PIPELINE_ROOT={root}: .* pip install 'cpp_pipeline\[gcs\]'"):
+        Store(root).partitions("repo_dump")
+
+
+@pytest.mark.parametrize("command", [["run"], ["report"], ["dumps", "list"], ["unlock"]])
+def test_the_command_line_says_it_in_one_line(gcs_server: str, tmp_path: Path, command: list[str]) -> None:
+    root = unknown()
+    done = subprocess.run(
+        [sys.executable, "-m", "cpp_pipeline", *command, "--root", root],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"},
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert done.stderr.startswith(f"error: CPP_PIPELINE_ROOT names {root}, and there is no such bucket")
+
+
+def test_the_doctor_tries_the_bucket(bucket: str) -> None:
+    told = {}
+    for name, root in {"good": bucket, "missing": unknown(), "mistyped": "gs:/typo"}.items():
+        (found,) = [f for f in examine(root) if f.subject == "storage"]
+        told[name] = f"{found.level}: {found.found}"
+    assert told["good"] == f"ok: {bucket} can be read and written"
+    assert told["missing"].startswith("missing: CPP_PIPELINE_ROOT names gs://")
+    assert told["mistyped"].startswith("missing: CPP_PIPELINE_ROOT=gs:/typo/.doctor-")
+    assert objects(bucket) == {}
