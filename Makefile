@@ -40,6 +40,7 @@ setup: packages $(VENV)/.installed
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	./scripts/kustomize $(BIN)
 	touch $@
 
 packages:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 k8s_app = typer.Typer(no_args_is_help=True, help="Jobs of a Kubernetes cluster.")
 SHAPE_HELP = "Machine, as CPP_PIPELINE_K8S_SHAPE: NAME, NAME+spot, NAME+nodes=2+memory=48Gi."
-
-
-@k8s_app.callback()
-def callback() -> None:
-    """Keep `render` a command of its own, though it is the only one."""
 
 
 @k8s_app.command()
@@ -40,3 +37,18 @@ def render(
         raise ValueError(f"{asset!r} is no asset; those that run a command are checkpoints, samples and evaluations")
     objects = rendered(found[asset], kubernetes_launcher(chosen), settings.sandbox_url)
     typer.echo(yaml.safe_dump_all(objects, sort_keys=False), nl=False)
+
+
+@k8s_app.command()
+def check(
+    file: Annotated[str, typer.Argument(help="Rendered manifests; - reads what is piped in.")] = "-",
+) -> None:
+    """Pass rendered manifests on, or refuse them: images and settings that are not set, tags instead of digests.
+
+    kubectl kustomize k8s/overlays/gke-spot | cpp-pipeline k8s check | kubectl apply -f -
+    """
+    from cpp_pipeline.launch.k8s.check import refuse_unset
+
+    text = sys.stdin.read() if file == "-" else Path(file).read_text()
+    refuse_unset(text, "the manifests piped in" if file == "-" else file)
+    typer.echo(text, nl=False)

@@ -78,8 +78,22 @@ class Settings:
     """Longest time that a Job may wait for a machine, time in a queue not counted."""
     k8s_grace_seconds: int = 15
     """What an evicted pod is given to save its state; GKE leaves a Spot pod 15 s by default."""
+    executor: str = "in_process"
+    """Where runs of the Dagster instance work on their steps: in_process, multiprocess, or k8s, as pods."""
+    max_concurrent: int = 0
+    """Steps that one run works on side by side; 0: one a core, or with k8s as many as there are."""
+    step_shape: str = "cpu"
+    """Machine of the steps' pods, written as `k8s_shape`: `cpu+spot; source_files: cpu-large+spot`."""
+    step_retries: int = 0
+    """How often a step is tried again, as when its pod was lost; an error of its own costs these tries too."""
     dagster_home: str = ""
     """Read from `DAGSTER_HOME`; empty means `.dagster` inside a local root."""
+
+    @staticmethod
+    def variable(field: str) -> str:
+        """The environment variable of a field."""
+        own_name = field.startswith(("sandbox_", "dagster_", "spark_", "xdg_", "pod_"))
+        return field.upper() if own_name else f"CPP_PIPELINE_{field.upper()}"
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
@@ -87,8 +101,7 @@ class Settings:
         env = os.environ if env is None else env
         values: dict[str, object] = {}
         for f in fields(cls):
-            own_name = f.name.startswith(("sandbox_", "dagster_", "spark_", "xdg_", "pod_"))
-            name = f.name.upper() if own_name else f"CPP_PIPELINE_{f.name.upper()}"
+            name = cls.variable(f.name)
             raw = env.get(name)
             if raw is None or raw == "":
                 continue

@@ -7,6 +7,7 @@ import dagster as dg
 from cpp_pipeline.curate.joins import Engine, open_engine
 from cpp_pipeline.launch.choose import launcher
 from cpp_pipeline.launch.sandbox import SandboxResource
+from cpp_pipeline.launch.steps import executor
 from cpp_pipeline.models.presets import Preset, preset
 from cpp_pipeline.settings import Settings
 from cpp_pipeline.storage.assets import StoreResource
@@ -24,7 +25,7 @@ def join_engine() -> AbstractContextManager[Engine]:
 
 @dg.definitions
 def resources() -> dg.Definitions:
-    """Storage, launcher and sandbox; one process by default, since a step costs less than an import."""
+    """Storage, launcher, sandbox and executor."""
     return dg.Definitions(
         resources={
             "io_manager": ParquetIOManager(root=SETTINGS.root),
@@ -37,5 +38,5 @@ def resources() -> dg.Definitions:
                 backend=SETTINGS.sandbox_backend,
             ),
         },
-        executor=dg.in_process_executor,
+        executor=executor(SETTINGS),
     )

@@ -21,6 +21,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from cpp_pipeline.launch.steps import step_options
 from cpp_pipeline.schemas import TABLES
 from cpp_pipeline.storage.code_version import code_version
 from cpp_pipeline.storage.currency import digest, inputs_digest, is_current, stamp
@@ -92,6 +93,7 @@ def table_asset(
 
     def wrap(function: Callable[..., Any]) -> dg.AssetsDefinition:
         partitioned = TABLES[names[0]].partitioned
+        step = step_options(names[0])
         outs = {
             name: dg.AssetOut(
                 key=name,
@@ -116,6 +118,8 @@ def table_asset(
             deps=list(deps),
             partitions_def=repo_dumps if partitioned else None,
             required_resource_keys={"storage", *resources},
+            retry_policy=step.retry_policy,
+            op_tags=step.op_tags,
         )
         @_signature_of(function)
         def compute(context: dg.AssetExecutionContext, **inputs: Any) -> Iterator[dg.Output[pl.LazyFrame]]:
@@ -156,6 +160,8 @@ def folder_asset(
     """
 
     def wrap(function: Callable[..., Any]) -> dg.AssetsDefinition:
+        step = step_options(name)
+
         @dg.asset(
             name=name,
             deps=list(deps),
@@ -166,6 +172,8 @@ def folder_asset(
             code_version=code_version(code, function),
             metadata={CONFIG: digest(config or {}), "config": dict(config or {})},
             required_resource_keys={"storage", *resources},
+            retry_policy=step.retry_policy,
+            op_tags=step.op_tags,
         )
         @_signature_of(function, drop=1)
         def compute(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:

@@ -96,7 +96,7 @@ class Handler(BaseHTTPRequestHandler):
         elif verb == "get":
             self._send(200, self._list(resource, namespace, query))
         elif verb == "create":
-            self._send(201, api.create(resource, namespace or "", body))
+            self._send(201, api.create(resource, namespace or "", body, query.get("dryRun") == "All"))
         elif verb == "patch":
             self._send(200, api.patch(resource, namespace or "", name, body))
         elif verb == "delete" and name:

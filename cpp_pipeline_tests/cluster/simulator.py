@@ -93,8 +93,8 @@ class Simulator:
 
     # -- verbs --------------------------------------------------------------
 
-    def create(self, resource: str, namespace: str, body: Object) -> Object:
-        """Validate, admit, fill in, store."""
+    def create(self, resource: str, namespace: str, body: Object, dry_run: bool = False) -> Object:
+        """Validate, admit, fill in, store; in a dry run everything but the last."""
         thing = copy.deepcopy(body)
         thing.pop("status", None)
         thing.setdefault("metadata", {})
@@ -108,6 +108,8 @@ class Simulator:
             validation.fill_in(resource, thing)
             if resource == "pods":
                 admit(thing, home)
+            if dry_run:
+                return thing
             stored = self.objects.add(resource, thing)
             if resource == "jobs":
                 validation.own(stored)

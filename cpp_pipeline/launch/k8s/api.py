@@ -85,6 +85,17 @@ class Cluster:
                 return None
             raise
 
+    def would_create(self, job: Manifest) -> None:
+        """Have the server check a Job and the right to create it, without making it.
+
+        Raises
+        ------
+        ClusterError
+            It would be refused.
+        """
+        options = {"dry_run": "All", **_raw()}
+        self._patiently(lambda: self._batch.create_namespaced_job(self.namespace, job, **options))
+
     def job(self, name: str) -> Manifest | None:
         """A Job as it is now, or None."""
         try:

@@ -11,18 +11,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cpp_pipeline.launch.k8s.pods import (
+    SCRATCH,
+    SCRATCH_ENV,
+    container_security,
+    placement,
+    pod_security,
+    require_digest,
+    resources,
+)
 from cpp_pipeline.launch.k8s.shapes import Shape
 
 Manifest = dict[str, Any]
 CONTAINER = "main"
-SCRATCH = "/scratch"
 RENDEZVOUS_PORT = 29400
 NAME_LENGTH = 52
 """A pod's host name is the Job's name with the index, in 63 characters."""
 DO_NOT_RETRY = (2, 42)
 """Exit codes after which another attempt would end the same: wrong flags, and that of `remote_entry`."""
-_DIGEST = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
-_USER = 1000
 
 
 @dataclass(frozen=True)
@@ -80,11 +86,7 @@ def manifests(request: JobRequest) -> list[Manifest]:
 
 def job_manifest(request: JobRequest) -> Manifest:
     """The `batch/v1` Job."""
-    if not _DIGEST.fullmatch(request.image):
-        raise ValueError(
-            f"CPP_PIPELINE_K8S_IMAGE={request.image!r}: name the image by digest, REPOSITORY@sha256:<64 hex digits>; "
-            "only so every attempt runs the same code"
-        )
+    require_digest(request.image)
     if not re.fullmatch(rf"[a-z]([-a-z0-9]{{0,{NAME_LENGTH - 2}}}[a-z0-9])?", request.name):
         raise ValueError(f"{request.name!r} is no name for a Job: a DNS label of at most {NAME_LENGTH} characters")
     labels = {"app.kubernetes.io/name": "cpp-pipeline", **request.labels}
@@ -166,7 +168,6 @@ def _failure_rules(request: JobRequest) -> list[Manifest]:
 
 def _pod(request: JobRequest) -> Manifest:
     shape = request.shape
-    selector, tolerations = _placement(shape)
     return {
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": request.grace_seconds,
@@ -174,15 +175,8 @@ def _pod(request: JobRequest) -> Manifest:
         "enableServiceLinks": False,
         **({"serviceAccountName": request.service_account} if request.service_account else {}),
         **({"subdomain": request.name} if shape.nodes > 1 else {}),
-        **({"nodeSelector": selector} if selector else {}),
-        **({"tolerations": tolerations} if tolerations else {}),
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": _USER,
-            "runAsGroup": _USER,
-            "fsGroup": _USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        **placement(shape),
+        "securityContext": pod_security(),
         "containers": [_container(request)],
         "volumes": [
             {"name": "scratch", "emptyDir": {"sizeLimit": shape.disk}},
@@ -193,41 +187,18 @@ def _pod(request: JobRequest) -> Manifest:
 
 def _container(request: JobRequest) -> Manifest:
     shape = request.shape
-    scratch = {"TMPDIR": SCRATCH, "HOME": SCRATCH}
     offline = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"}
     env: list[Manifest] = [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]
-    env += [{"name": k, "value": v} for k, v in {**scratch, **offline, **request.env}.items()]
+    env += [{"name": k, "value": v} for k, v in {**SCRATCH_ENV, **offline, **request.env}.items()]
     for name, (secret, key) in sorted(request.secrets.items()):
         env.append({"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}})
-    gpus = {"nvidia.com/gpu": str(shape.gpus)} if shape.gpus else {}
-    requests = {"cpu": shape.cpu, "memory": shape.memory, "ephemeral-storage": shape.disk}
     return {
         "name": CONTAINER,
         "image": request.image,
         "imagePullPolicy": "IfNotPresent",
         "command": list(request.command),
         "env": env,
-        "resources": {
-            "requests": {**requests, **gpus},
-            "limits": {"memory": shape.memory, "ephemeral-storage": shape.disk, **gpus},
-        },
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
-        },
+        "resources": resources(shape),
+        "securityContext": container_security(),
         "volumeMounts": [{"name": "scratch", "mountPath": SCRATCH}, {"name": "shm", "mountPath": "/dev/shm"}],
     }
-
-
-def _placement(shape: Shape) -> tuple[dict[str, str], list[Manifest]]:
-    selector: dict[str, str] = {}
-    tolerations: list[Manifest] = []
-    if shape.gpus:
-        selector["cloud.google.com/gke-accelerator"] = shape.accelerator
-        tolerations.append({"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"})
-    if shape.spot:
-        spot = "cloud.google.com/gke-spot"
-        selector[spot] = "true"
-        tolerations.append({"key": spot, "operator": "Equal", "value": "true", "effect": "NoSchedule"})
-    return selector, tolerations

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 
 SETTING = "CPP_PIPELINE_K8S_SHAPE"
+STEP_SETTING = "CPP_PIPELINE_STEP_SHAPE"
 _QUANTITY = re.compile(r"[1-9]\d*(\.\d+)?(m|Mi|Gi|Ti)?")
 
 
@@ -43,7 +44,7 @@ SHAPES = {
 }
 
 
-def shape(text: str) -> Shape:
+def shape(text: str, setting: str = SETTING) -> Shape:
     """Read one shape.
 
     Raises
@@ -53,18 +54,18 @@ def shape(text: str) -> Shape:
     """
     name, *changes = (part.strip() for part in text.split("+"))
     if name not in SHAPES:
-        raise ValueError(f"{SETTING}: {name!r} is no shape; there are {', '.join(SHAPES)}")
+        raise ValueError(f"{setting}: {name!r} is no shape; there are {', '.join(SHAPES)}")
     found = SHAPES[name]
     for change in changes:
         key, _, value = change.partition("=")
-        found = replace(found, **{key: _value(key, value)})  # type: ignore[arg-type]
+        found = replace(found, **{key: _value(key, value, setting)})  # type: ignore[arg-type]
     if found.gpus and not found.accelerator:
-        raise ValueError(f"{SETTING}: {text!r} asks for GPUs without an accelerator: add +accelerator=nvidia-l4")
+        raise ValueError(f"{setting}: {text!r} asks for GPUs without an accelerator: add +accelerator=nvidia-l4")
     return found
 
 
-def shape_for(setting: str, asset: str) -> Shape:
-    """The shape that a setting gives an asset: the first pattern that fits, else the one without a pattern.
+def shape_for(setting: str, asset: str, name: str = SETTING) -> Shape:
+    """The shape that a setting (of this name) gives an asset: the first pattern that fits, else the one without.
 
     Raises
     ------
@@ -77,15 +78,13 @@ def shape_for(setting: str, asset: str) -> Shape:
         if not colon:
             default = entry
         elif fnmatchcase(asset, pattern.strip()):
-            return shape(text.strip())
+            return shape(text.strip(), name)
     if not default:
-        raise ValueError(
-            f"{SETTING}={setting!r} has no shape for {asset}: put one without an asset first, as `l4+spot`"
-        )
-    return shape(default)
+        raise ValueError(f"{name}={setting!r} has no shape for {asset}: put one without an asset first, as `l4+spot`")
+    return shape(default, name)
 
 
-def _value(key: str, value: str) -> object:
+def _value(key: str, value: str, setting: str) -> object:
     kinds = {f.name: f.type for f in fields(Shape)}
     if key == "spot" and value in ("", "true", "false"):
         return value != "false"
@@ -96,4 +95,4 @@ def _value(key: str, value: str) -> object:
     if kinds.get(key) == "str" and key != "accelerator" and _QUANTITY.fullmatch(value):
         return value
     remedy = "use spot, gpus=N, nodes=N, accelerator=NAME, or cpu, memory, disk, shm with a quantity such as 48Gi"
-    raise ValueError(f"{SETTING}: {key}={value!r} does not fit; {remedy}")
+    raise ValueError(f"{setting}: {key}={value!r} does not fit; {remedy}")

@@ -1,0 +1,123 @@
+"""Steps of a Dagster run as pods of a cluster: dagster-k8s' executor, with the settings' machines and bounds.
+
+A step's Job makes one attempt and no second one by itself: Dagster refuses a pod that starts a started step again. A
+lost pod is a failed step, which `CPP_PIPELINE_STEP_RETRIES` starts anew; other partitions are runs of their own.
+
+Belongs here: what every step's pod is given, and what is refused before the first one. Not here: what single assets
+are given (`launch.steps`), the Jobs of commands that load a model (`launcher`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+
+from cpp_pipeline.launch.k8s.api import Cluster, ClusterError
+from cpp_pipeline.launch.k8s.manifest import JobRequest, job_manifest
+from cpp_pipeline.launch.k8s.pods import (
+    SCRATCH,
+    SCRATCH_ENV,
+    container_security,
+    pod_security,
+    require_digest,
+    resources,
+)
+from cpp_pipeline.launch.k8s.refusals import refuse_local_root
+from cpp_pipeline.launch.k8s.shapes import STEP_SETTING, Shape, shape_for
+from cpp_pipeline.settings import Settings
+
+_DAY = 24 * 3600
+_PATIENCE_SECONDS = 60.0
+_SMALL = Shape("100m", "64Mi", disk="1Gi", shm="16Mi")
+
+
+def step_config(settings: Settings) -> dict[str, Any]:
+    """Configuration of the executor, from the settings.
+
+    Raises
+    ------
+    ValueError
+        Names the setting that does not fit.
+    """
+    require_digest(settings.k8s_image)
+    own = {"load_incluster_config": False, "kubeconfig_file": settings.k8s_config} if settings.k8s_config else {}
+    bound = {"max_concurrent": settings.max_concurrent} if settings.max_concurrent else {}
+    return {
+        "job_namespace": settings.k8s_namespace,
+        "job_image": settings.k8s_image,
+        "image_pull_policy": "IfNotPresent",
+        "step_k8s_config": {
+            "container_config": {
+                "env": [{"name": name, "value": value} for name, value in SCRATCH_ENV.items()],
+                "resources": resources(shape_for(settings.step_shape, "", STEP_SETTING)),
+                "securityContext": container_security(),
+                # the machine's disk bounds it, by the container's limit
+                "volumeMounts": [{"name": "scratch", "mountPath": SCRATCH}],
+            },
+            "pod_spec_config": {
+                "enableServiceLinks": False,
+                "securityContext": pod_security(),
+                "volumes": [{"name": "scratch", "emptyDir": {}}],
+            },
+            "job_spec_config": {
+                "backoffLimit": 0,
+                "podReplacementPolicy": "Failed",
+                "activeDeadlineSeconds": 7 * _DAY,
+                "ttlSecondsAfterFinished": 2 * _DAY,
+            },
+        },
+        **own,
+        **bound,
+    }
+
+
+def step_executor(settings: Settings, patience_seconds: float = _PATIENCE_SECONDS) -> dg.ExecutorDefinition:
+    """The executor; it reaches for the cluster when a run begins, and refuses before the first step.
+
+    Raises
+    ------
+    ValueError
+        A setting does not fit, or the extra `k8s` is not installed.
+    """
+    try:
+        from dagster_k8s import K8sRunLauncher, k8s_job_executor
+    except ImportError as error:
+        raise ValueError("CPP_PIPELINE_EXECUTOR=k8s needs `pip install 'cpp_pipeline[k8s]'`") from error
+    make = k8s_job_executor.executor_creation_fn
+    assert make is not None
+
+    def checked(context: dg.InitExecutorContext) -> dg.Executor:
+        if not isinstance(context.instance.run_launcher, K8sRunLauncher):
+            raise dg.Failure(
+                "CPP_PIPELINE_EXECUTOR=k8s, and the run launcher of this Dagster instance is no K8sRunLauncher: "
+                "configure one (k8s/dagster/values.yaml does), or set CPP_PIPELINE_EXECUTOR=multiprocess"
+            )
+        refuse_unusable_cluster(settings, patience_seconds)
+        return make(context)
+
+    definition = dg.ExecutorDefinition(
+        "k8s",
+        config_schema=k8s_job_executor.config_schema,  # type: ignore[arg-type]
+        requirements=k8s_job_executor.get_requirements,
+        executor_creation_fn=checked,
+        description="Steps as pods of a cluster.",
+    )
+    return definition.configured(step_config(settings), name="k8s")
+
+
+def refuse_unusable_cluster(settings: Settings, patience_seconds: float) -> None:
+    """Have the API server check a Job like those of steps, without making it.
+
+    Raises
+    ------
+    dagster.Failure
+        The cluster is out of reach or does not allow it, or its pods cannot reach the root; names the setting.
+    """
+    trial = JobRequest("step", settings.k8s_namespace, settings.k8s_image, ["true"], _SMALL)
+    try:
+        cluster = Cluster(settings.k8s_namespace, settings.k8s_config, patience_seconds)
+        cluster.would_create(job_manifest(trial))
+    except ClusterError as error:
+        raise dg.Failure(f"CPP_PIPELINE_EXECUTOR=k8s, and no step can be started: {error}") from error
+    refuse_local_root(settings.root, cluster.host)

@@ -1,0 +1,65 @@
+"""How a Dagster run works on its steps, by the settings.
+
+`in_process`, the default, since a step costs less than an import; `multiprocess` on one large machine; `k8s`, where
+each step is a pod. `cpp-pipeline run` is one process whatever is set: this is for runs of a Dagster instance (the UI,
+backfills, sensors).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import dagster as dg
+
+from cpp_pipeline.launch.k8s.pods import placement, resources
+from cpp_pipeline.launch.k8s.shapes import STEP_SETTING, shape_for
+from cpp_pipeline.settings import Settings
+
+_RETRY_SECONDS = 30.0
+
+
+def executor(settings: Settings) -> dg.ExecutorDefinition:
+    """The executor of all jobs; reaches for nothing yet.
+
+    Raises
+    ------
+    ValueError
+        Names the setting that does not fit.
+    """
+    if settings.max_concurrent < 0:
+        raise ValueError(f"CPP_PIPELINE_MAX_CONCURRENT={settings.max_concurrent}: use 0 or more")
+    if settings.executor == "in_process":
+        return dg.in_process_executor
+    if settings.executor == "multiprocess":
+        return dg.multiprocess_executor.configured({"max_concurrent": settings.max_concurrent}, name="multiprocess")
+    if settings.executor == "k8s":
+        from cpp_pipeline.launch.k8s.executor import step_executor
+
+        return step_executor(settings)
+    raise ValueError(f"CPP_PIPELINE_EXECUTOR={settings.executor!r}: use in_process, multiprocess or k8s")
+
+
+class StepOptions(NamedTuple):
+    """Arguments of an asset's decorator."""
+
+    retry_policy: dg.RetryPolicy | None
+    op_tags: dict[str, Any] | None
+
+
+def step_options(asset: str, settings: Settings | None = None) -> StepOptions:
+    """What the step of an asset is given: retries, and with `k8s` a machine.
+
+    Raises
+    ------
+    ValueError
+        Names the setting that does not fit.
+    """
+    settings = settings or Settings.from_env()
+    policy, tags = None, None
+    if settings.step_retries:
+        policy = dg.RetryPolicy(settings.step_retries, delay=_RETRY_SECONDS, backoff=dg.Backoff.EXPONENTIAL)
+    if settings.executor == "k8s":
+        shape = shape_for(settings.step_shape, asset, STEP_SETTING)
+        machine = {"container_config": {"resources": resources(shape)}, "pod_spec_config": placement(shape)}
+        tags = {"dagster-k8s/config": machine}
+    return StepOptions(policy, tags)

@@ -1,0 +1,177 @@
+"""Values of Dagster's chart: the run and step pods that they lead to, made by Dagster's own code.
+
+The chart itself needs Helm, which is in no package registry; its schema is checked where CHART_SCHEMA names the file.
+"""
+
+import json
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import yaml
+from dagster_k8s.container_context import K8sContainerContext
+from dagster_k8s.job import DagsterK8sJobConfig, UserDefinedDagsterK8sConfig, construct_dagster_k8s_job
+from kubernetes.client import ApiClient
+
+from cpp_pipeline.launch.k8s.check import refuse_unset
+from cpp_pipeline.launch.k8s.executor import step_config
+from cpp_pipeline.launch.steps import step_options
+from cpp_pipeline.settings import Settings
+from cpp_pipeline_tests.cluster import podsecurity, validation
+from cpp_pipeline_tests.k8s.rendering import MANIFESTS, PROJECT, Object, one, overlay_objects
+
+IMAGE = "europe-docker.pkg.dev/p/r/cpp-pipeline@sha256:" + "a" * 64
+HOME = "/opt/dagster/dagster_home"
+VALUES: Any = yaml.safe_load((MANIFESTS / "dagster" / "values.yaml").read_text())
+
+
+def settings() -> Settings:
+    """What the code location reads, from the overlay's ConfigMap."""
+    data = one(overlay_objects("gke-spot"), "ConfigMap", "cpp-pipeline")["data"]
+    return Settings.from_env({**data, "CPP_PIPELINE_K8S_IMAGE": IMAGE})
+
+
+def launcher_context() -> K8sContainerContext:
+    """What the chart's run launcher gives every pod, runs and steps."""
+    given = VALUES["runLauncher"]["config"]["k8sRunLauncher"]
+    raw = given["runK8sConfig"]
+    return K8sContainerContext(
+        image_pull_policy=given["imagePullPolicy"],
+        volumes=given["volumes"],
+        volume_mounts=given["volumeMounts"],
+        resources=given["resources"],
+        security_context=given["securityContext"],
+        run_k8s_config=UserDefinedDagsterK8sConfig(
+            container_config=raw["containerConfig"],
+            pod_spec_config=raw["podSpecConfig"],
+            job_spec_config=raw["jobSpecConfig"],
+        ),
+    )
+
+
+def code_context() -> K8sContainerContext:
+    """What the chart adds for the code location (`includeConfigInLaunchedRuns`)."""
+    (code,) = VALUES["dagster-user-deployments"]["deployments"]
+    assert code["includeConfigInLaunchedRuns"]["enabled"] is True
+    given = {
+        "image_pull_policy": code["image"]["pullPolicy"],
+        "env_config_maps": ["dagster-cpp-pipeline-user-env", *(m["name"] for m in code["envConfigMaps"])],
+        "env": code["env"],
+        "volumes": code["volumes"],
+        "volume_mounts": code["volumeMounts"],
+        "service_account_name": VALUES["dagster-user-deployments"]["serviceAccount"]["name"],
+        "namespace": "cpp-pipeline",
+        "run_k8s_config": {"pod_spec_config": {"automount_service_account_token": True}},
+    }
+    return K8sContainerContext.create_from_config({"k8s": given})
+
+
+def job(context: K8sContainerContext, component: str) -> Object:
+    """The Job that Dagster makes."""
+    config = DagsterK8sJobConfig(
+        job_image=IMAGE,
+        dagster_home=HOME,
+        instance_config_map="dagster-instance",
+        postgres_password_secret=VALUES["global"]["postgresqlSecretName"],
+    )
+    made = construct_dagster_k8s_job(
+        config,
+        ["dagster", "api", component],
+        "name",
+        component=component,
+        user_defined_k8s_config=context.run_k8s_config,
+        labels={"dagster/job": "x"},
+    )
+    return dict(ApiClient().sanitize_for_serialization(made))
+
+
+def run_job() -> Object:
+    """A run's own pod."""
+    return job(launcher_context().merge(code_context()), "run_worker")
+
+
+def step_job(asset: str) -> Object:
+    """The pod of an asset's step, as the executor merges the parts."""
+    chosen = settings()
+    tags = step_options(asset, chosen).op_tags
+    assert tags is not None
+    context = launcher_context().merge(code_context())
+    for part in (step_config(chosen)["step_k8s_config"], tags["dagster-k8s/config"]):
+        context = context.merge(K8sContainerContext(run_k8s_config=UserDefinedDagsterK8sConfig.from_dict(part)))
+    return job(context, "step_worker")
+
+
+@pytest.mark.parametrize("made", [run_job, lambda: step_job("source_files")], ids=["run", "step"])
+def test_runs_and_steps_fit_the_schemas_the_rules_and_restricted(made: Any) -> None:
+    manifest = made()
+    for version in ("1.33", "1.35", "1.37"):
+        kubernetes_validate.validate(manifest, version, strict=True)
+    validation.check("jobs", manifest)
+    spec = manifest["spec"]["template"]["spec"]
+    assert list(podsecurity.violations(spec)) == []
+    assert len({v["name"] for v in spec["volumes"]}) == len(spec["volumes"])
+    (container,) = spec["containers"]
+    assert len({m["mountPath"] for m in container["volumeMounts"]}) == len(container["volumeMounts"])
+    names = [e["name"] for e in container["env"]]
+    assert len(set(names)) == len(names)
+    assert container["image"] == IMAGE and manifest["spec"]["backoffLimit"] == 0
+    assert {"configMapRef": {"name": "cpp-pipeline"}} in container["envFrom"]
+    token = next(e for e in container["env"] if e["name"] == "SANDBOX_TOKEN")
+    assert token["valueFrom"]["secretKeyRef"] == {"name": "sandbox", "key": "token"}
+    accounts = overlay_objects("gke-spot")
+    assert spec["serviceAccountName"] == "runs" and one(accounts, "ServiceAccount", "runs", "cpp-pipeline")
+
+
+def test_a_step_has_the_machine_that_the_settings_name() -> None:
+    spec = step_job("source_files")["spec"]["template"]["spec"]
+    assert spec["nodeSelector"] == {"cloud.google.com/gke-spot": "true"}
+    assert spec["containers"][0]["resources"]["requests"]["cpu"] == "3500m"
+    assert "nodeSelector" not in run_job()["spec"]["template"]["spec"]
+
+
+def test_the_chart_is_of_dagsters_version_and_bounds_what_is_done_at_once() -> None:
+    pinned = next(
+        d
+        for d in tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["dependencies"]
+        if d.startswith("dagster==")
+    )
+    assert f"--version {pinned.removeprefix('dagster==')} " in (MANIFESTS / "dagster" / "values.yaml").read_text()
+    daemon = VALUES["dagsterDaemon"]
+    assert daemon["runRetries"] == {"enabled": True, "maxRetries": 2, "retryOnAssetOrOpFailure": False}
+    assert daemon["runMonitoring"]["enabled"] and daemon["runCoordinator"]["type"] == "QueuedRunCoordinator"
+    assert VALUES["concurrency"]["runs"]["maxConcurrentRuns"] > 0 and settings().max_concurrent > 0
+    assert VALUES["computeLogManager"]["type"] == "GCSComputeLogManager"
+
+
+def test_dagsters_own_pods_fit_restricted() -> None:
+    (code,) = VALUES["dagster-user-deployments"]["deployments"]
+    for part in (VALUES["dagsterWebserver"], VALUES["dagsterDaemon"], code):
+        container = {"name": "x", "securityContext": part["securityContext"]}
+        spec = {"securityContext": part["podSecurityContext"], "containers": [container], "volumes": part["volumes"]}
+        assert list(podsecurity.violations(spec)) == []
+        assert part["image"] == VALUES["dagsterWebserver"]["image"]
+
+
+def test_images_that_helm_renders_are_refused_until_they_are_set() -> None:
+    image = VALUES["dagsterWebserver"]["image"]
+    pod = {"kind": "Pod", "spec": {"containers": [{"name": "x", "image": f"{image['repository']}:{image['tag']}"}]}}
+    with pytest.raises(ValueError, match="image"):
+        refuse_unset(yaml.safe_dump(pod), "helm")
+    pod["spec"]["containers"][0]["image"] = "eu/cpp-pipeline:0.1.0@sha256:" + "a" * 64  # type: ignore[index]
+    refuse_unset(yaml.safe_dump(pod), "helm")
+    instance = {"kind": "ConfigMap", "data": {"dagster.yaml": "bucket: bucket-is-not-set.invalid\n"}}
+    with pytest.raises(ValueError, match=r"dagster\.yaml: bucket-is-not-set"):
+        refuse_unset(yaml.safe_dump(instance), "helm")
+
+
+def test_values_fit_the_charts_schema() -> None:
+    schema = os.environ.get("CHART_SCHEMA")
+    if not schema:
+        pytest.skip("CHART_SCHEMA names no values.schema.json of the chart dagster 1.13.27")
+    found = json.loads(Path(schema).read_text())
+    found.pop("required", None)  # the chart's own values.yaml gives the rest
+    jsonschema.validate(VALUES, found)

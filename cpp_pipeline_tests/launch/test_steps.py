@@ -1,0 +1,95 @@
+"""The executor as a setting: what definitions load with, and what each asset's step is given."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cpp_pipeline.launch.k8s.executor import step_config
+from cpp_pipeline.launch.k8s.shapes import SHAPES
+from cpp_pipeline.launch.steps import executor, step_options
+from cpp_pipeline.settings import Settings
+from cpp_pipeline_tests.cluster.fixtures import IMAGE
+
+PROJECT = Path(__file__).resolve().parents[2]
+LOADED = """
+import json, sys
+from cpp_pipeline.definitions import defs
+found = defs()
+job = found.resolve_implicit_global_asset_job_def()
+ops = {node.name: node for node in job.nodes}
+print(json.dumps({
+    "executor": found.executor.name,
+    "heavy": [m for m in ("kubernetes", "dagster_k8s") if m in sys.modules],
+    "tags": {n: json.loads(dict(node.definition.tags).get("dagster-k8s/config", "{}")) for n, node in ops.items()},
+    "retries": sorted({node.definition.retry_policy.max_retries if node.definition.retry_policy else 0
+                       for node in ops.values() if not node.name.count("_fits_schema")}),
+}))
+"""
+
+
+def loaded(**env: str) -> dict[str, dict[str, dict[str, object]]]:
+    """What the project's definitions look like under settings."""
+    given = {**os.environ, **{f"CPP_PIPELINE_{k.upper()}": v for k, v in env.items()}}
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED], capture_output=True, text=True, env=given, cwd=PROJECT, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize(("name", "found"), [("in_process", "in_process"), ("multiprocess", "multiprocess")])
+def test_definitions_load_without_kubernetes(name: str, found: str) -> None:
+    facts = loaded(executor=name, max_concurrent="3")
+    assert (facts["executor"], facts["heavy"], facts["retries"]) == (found, [], [0])
+    assert not any(facts["tags"].values())
+
+
+def test_steps_of_a_cluster_have_machines_of_their_own() -> None:
+    shape = "cpu+spot; source_files: cpu-large; *_checkpoint: cpu+cpu=250m+memory=1Gi"
+    facts = loaded(executor="k8s", k8s_image=IMAGE, step_shape=shape, step_retries="2")
+    assert facts["executor"] == "k8s" and 2 in facts["retries"]
+    tags = facts["tags"]
+    requests = {n: t["container_config"]["resources"]["requests"] for n, t in tags.items() if t}  # type: ignore[index]
+    assert requests["clean_files"]["cpu"] == SHAPES["cpu"].cpu
+    assert requests["source_files"]["memory"] == SHAPES["cpu-large"].memory
+    assert requests["base_checkpoint"]["cpu"] == "250m"
+    assert tags["clean_files"]["pod_spec_config"]["nodeSelector"] == {"cloud.google.com/gke-spot": "true"}
+    assert tags["source_files"]["pod_spec_config"] == {}
+
+
+def test_what_every_step_gets() -> None:
+    settings = Settings(k8s_image=IMAGE, k8s_namespace="ns", max_concurrent=3, k8s_config="/kubeconfig")
+    config = step_config(settings)
+    assert (config["job_image"], config["job_namespace"], config["max_concurrent"]) == (IMAGE, "ns", 3)
+    assert (config["load_incluster_config"], config["kubeconfig_file"]) == (False, "/kubeconfig")
+    job = config["step_k8s_config"]["job_spec_config"]
+    assert (job["backoffLimit"], job["podReplacementPolicy"]) == (0, "Failed")
+    plain = step_config(Settings(k8s_image=IMAGE))
+    assert not {"max_concurrent", "load_incluster_config"} & plain.keys()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (Settings(executor="celery"), "CPP_PIPELINE_EXECUTOR='celery': use in_process, multiprocess or k8s"),
+        (Settings(max_concurrent=-1), "CPP_PIPELINE_MAX_CONCURRENT=-1"),
+        (Settings(executor="k8s"), "CPP_PIPELINE_K8S_IMAGE=''"),
+        (Settings(executor="k8s", k8s_image="trainer:latest"), "CPP_PIPELINE_K8S_IMAGE='trainer:latest'"),
+        (Settings(executor="k8s", k8s_image=IMAGE, step_shape="c3"), "CPP_PIPELINE_STEP_SHAPE: 'c3' is no shape"),
+        (Settings(executor="k8s", k8s_image=IMAGE, step_shape="a: cpu"), "CPP_PIPELINE_STEP_SHAPE='a: cpu'"),
+    ],
+)
+def test_a_bad_setting_is_named(settings: Settings, words: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        executor(settings)
+    assert words in str(caught.value)
+
+
+def test_retries_are_those_of_the_settings() -> None:
+    assert step_options("x", Settings()) == (None, None)
+    policy = step_options("x", Settings(step_retries=2)).retry_policy
+    assert policy is not None and policy.max_retries == 2
