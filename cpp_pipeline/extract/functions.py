@@ -158,7 +158,15 @@ def has_torn_body(function: Function, blanked: bytes) -> bool:
     body = blanked[head : function.end_byte]
     if not body.lstrip().startswith(b"{"):
         body = blanked[function.start_byte : function.end_byte]  # a `try` in front
-    tree = parse_guarded(b"\n".join(map(bytes.lstrip, body.split(b"\n"))))  # the parser is slow on indentation
+    body = b"\n".join(map(bytes.lstrip, body.split(b"\n")))  # the parser is slow on indentation
+    if not _is_torn(body):
+        return False
+    branches = first_branches(body)  # as where a condition divides what stands around bodies
+    return branches is None or _is_torn(branches.source)
+
+
+def _is_torn(source: bytes) -> bool:
+    tree = parse_guarded(source)
     return tree is None or tree.root_node.has_error
 
 

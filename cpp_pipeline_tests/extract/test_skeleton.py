@@ -147,7 +147,8 @@ def test_thousands_of_bodies_are_parsed_in_time() -> None:
         ("/// Does it.\nX::X() try : a(1) { g(); } catch (...) { }", False),
         ("/// Does it.\nX::X() try : a(1) { g(; } catch (...) { }", True),
         ("/// Does it.\nauto f = [](int a) { return a; };", False),
-        ("/// Does it.\nint f() {\n#if A\n  if (a) {\n#else\n  if (b) {\n#endif\n  g(); }\n return 1; }", True),
+        ("/// Does it.\nint f() {\n#if A\n  if (a) {\n#else\n  if (b) {\n#endif\n  g(); }\n return 1; }", False),
+        ("/// Does it.\nint f() {\n#if A\n  if (a) {\n#else\n  if (b) {\n#endif\n  g(); }\n return 1 + ; }", True),
     ],
 )
 def test_a_torn_body_is_told(code: str, is_torn: bool) -> None:
