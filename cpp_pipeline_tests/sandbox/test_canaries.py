@@ -146,6 +146,7 @@ def test_what_attacks_may_pass_is_what_their_bodies_pass(client: SandboxClient) 
         assert [r.tests_passed for r in client.batch_verify([job, code])] == [problem.honest] * 2, body
 
 
+@pytest.mark.slow  # the check of `sandbox_canaries` holds the same wherever the whole chain runs
 def test_every_canary_is_judged_right(client: SandboxClient) -> None:
     rows = run_canaries(client)
     assert [row for row in rows if not row["ok"]] == []

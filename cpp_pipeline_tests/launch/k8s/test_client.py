@@ -124,10 +124,10 @@ def test_a_queue_does_not_count_as_waiting(cluster: Cluster, api: Api) -> None:
     simulator = cluster.only_simulated()
     create = simulator.create
 
-    def suspended(resource: str, namespace: str, body: dict) -> dict:  # type: ignore[type-arg]
+    def suspended(resource: str, namespace: str, body: dict, dry_run: bool = False) -> dict:  # type: ignore[type-arg]
         if resource == "jobs":  # as Kueue's webhook does
             body["spec"]["suspend"] = True
-        return create(resource, namespace, body)
+        return create(resource, namespace, body, dry_run)
 
     simulator.create = suspended  # type: ignore[method-assign]
     job = request(cluster, "kueue", "pass", queue="gpus")
