@@ -19,7 +19,7 @@ ui: setup  ## the Dagster UI on the same runs and data
 	$(BIN)/cpp-pipeline ui --root $(ROOT) --preset $(PRESET) --seed $(SEED)
 
 test: setup lint  ## everything that has to hold at each commit
-	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile
+	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile --no-loadscope-reorder
 
 test-slow: setup  ## proofs of minutes
 	$(BIN)/python -m pytest -m slow -s

@@ -131,6 +131,7 @@ def test_a_lost_pod_costs_its_own_partition(
     assert [e for e in events(environment) if e.endswith(("a", "c"))].count("begin a") == 1
 
 
+@pytest.mark.slow
 def test_at_most_so_many_pods_and_a_lost_one_is_started_anew(
     cluster: Cluster, instance: dg.DagsterInstance, environment: dict[str, str]
 ) -> None:

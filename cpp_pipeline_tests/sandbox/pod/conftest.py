@@ -11,7 +11,7 @@ import pytest
 from cpp_pipeline_tests.sandbox.pod.containers import Pod, pod
 
 
-@pytest.fixture(scope="session", params=["bubblewrap", "nested"])
+@pytest.fixture(scope="session", params=[pytest.param("bubblewrap", marks=pytest.mark.slow), "nested"])
 def running(request: pytest.FixtureRequest) -> Iterator[Pod]:
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
