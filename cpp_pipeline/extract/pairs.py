@@ -52,12 +52,18 @@ _BARE = [field.name for field in fields(Bare)]
 _PAIR = {"definition": pl.UInt32(), "declaration": pl.UInt32()}
 
 
-def repository_macros(files: pl.LazyFrame) -> dict[str, tuple[str, ...]]:
-    """Repository -> macros that may be blanked in its files; `files` has `repo` and `content`."""
-    found: dict[str, MacroDefinitions] = defaultdict(MacroDefinitions)
+def repository_macros(files: pl.LazyFrame) -> dict[str, str]:
+    """Repository -> macros that may be blanked in its files, in one text; `files` has `repo` and `content`."""
+    open_: dict[str, MacroDefinitions] = defaultdict(MacroDefinitions)
+    left = dict(files.group_by("repo").len().collect(engine="streaming").iter_rows())
+    found: dict[str, str] = {}
     for row in rows_of(files.select("repo", "content")):
-        found[row["repo"]].add(row["content"])
-    return {repo: definitions.transparent() for repo, definitions in found.items()}
+        repo = row["repo"]
+        open_[repo].add(row["content"])
+        left[repo] -= 1
+        if not left[repo]:  # its definitions are let go: those of all repositories together do not fit in memory
+            found[repo] = " ".join(open_.pop(repo).transparent())
+    return found
 
 
 def docstring_pairs(
@@ -113,10 +119,13 @@ def _words(what: str, count: int | None, tell: Callable[[str], None]) -> Callabl
     return lambda files, size: tell(f"{what}, {files:,}{of} files, {size / 1e6:,.1f} MB")
 
 
-def _texts(files: pl.LazyFrame, macros: dict[str, tuple[str, ...]], progress: Progress) -> Iterator[SourceText]:
+def _texts(files: pl.LazyFrame, macros: dict[str, str], progress: Progress) -> Iterator[SourceText]:
     columns = ("number", "repo", "path", "licence", "content", "size_bytes")
+    repo, known = "", tuple[str, ...]()  # files of one repository share its macros
     for row in rows_of(files.select(columns)):
-        yield SourceText(row["number"], row["repo"], row["path"], row["licence"], row["content"], macros[row["repo"]])
+        if row["repo"] != repo:
+            repo, known = row["repo"], tuple(macros[row["repo"]].split())
+        yield SourceText(row["number"], repo, row["path"], row["licence"], row["content"], known)
         progress.add(row["size_bytes"])
 
 
@@ -200,13 +209,15 @@ class _Joining:
         declared = _with_key(declarations.select(*_NARROW, *_CANDIDATE), bare.lazy())
         self._declared = declared.select(_CANDIDATE)
         definitions, narrow = bare.select(_NARROW).with_row_index("definition"), declared.select(_NARROW)
-        graphs = Graphs(made.files.scan().collect())
+        # What is included is much the same in all files: each name is kept once.
+        names = pl.col("repo").cast(pl.Categorical), pl.col("includes").cast(pl.List(pl.Categorical))
+        graphs = Graphs(made.files.scan().with_columns(names).collect(engine="streaming"))
         pairs = [p.select("definition", "declaration") for p in Declarations(narrow).candidates(definitions, graphs)]
         fits = pl.concat(pairs).sort("definition", "declaration") if pairs else pl.DataFrame(schema=_PAIR)
         grouped = fits.group_by("definition", maintain_order=True).agg("declaration")
         self._bare = bare[grouped["definition"]].with_columns(grouped["declaration"])
 
-    def tasks(self, files: pl.LazyFrame, macros: dict[str, tuple[str, ...]], progress: Progress) -> Iterator[Task]:
+    def tasks(self, files: pl.LazyFrame, macros: dict[str, str], progress: Progress) -> Iterator[Task]:
         """The files that hold such functions, in order."""
         by_file = self._bare.group_by("file", maintain_order=True).len()
         texts = _texts(files.filter(pl.col("number").is_in(by_file["file"].implode())), macros, progress)

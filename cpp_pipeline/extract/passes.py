@@ -6,17 +6,19 @@ order of the passes and what becomes of the frames (`pairs.py`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import polars as pl
 
+from cpp_pipeline.extract.facts import FileFacts
 from cpp_pipeline.extract.functions import Bare, Declaration, Function, complete, has_torn_body, read_functions
 from cpp_pipeline.extract.joining import Ambiguous, Candidate, choose
 from cpp_pipeline.extract.quality import judge, reject_torn
 from cpp_pipeline.extract.reading import source_of
 from cpp_pipeline.extract.rows import frame_of, quarantine_row, schema_of, stable_id
+from cpp_pipeline.extract.used import Heads
 from cpp_pipeline.schemas import TABLES
 
 _PLACE = {"file": pl.Int64(), "repo": pl.String(), "path": pl.String()}
@@ -75,6 +77,8 @@ class _Found(NamedTuple):
     function: Function
     blanked: bytes
     doc: Candidate | None
+    facts: FileFacts | None
+    """Of the file, where it was read as a whole."""
 
 
 def scan(dump: str, files: Sequence[SourceText]) -> Scanned:
@@ -89,7 +93,7 @@ def scan(dump: str, files: Sequence[SourceText]) -> Scanned:
         includes.append(facts.includes)
         if facts.refused is not None:
             refused.append(unreadable(file, facts.refused))
-        own += [_Found(file, f, facts.blanked, None) for f in facts.functions]
+        own += [_Found(file, f, facts.blanked, None, facts) for f in facts.functions]
         bare += [(file, b) for b in facts.bare if not b.is_in_class]
         declarations += [(file, d) for d in facts.declarations]
     return Scanned(
@@ -116,7 +120,7 @@ def join(dump: str, tasks: Sequence[Task]) -> Joined:
                 row_id = _row_id(dump, file, bare)
                 ambiguous.append(quarantine_row(row_id, "ambiguous declaration", detail, bare.qualified_name))
             elif function is not None and doc is not None:
-                found.append(_Found(file, function, source_of(file.text, file.macros).blanked, doc))
+                found.append(_Found(file, function, source_of(file.text, file.macros).blanked, doc, None))
     return Joined(_judged(dump, found), pl.DataFrame(ambiguous, schema=QUARANTINE))
 
 
@@ -149,8 +153,19 @@ def _judged(dump: str, found: Sequence[_Found]) -> pl.DataFrame:
         pl.Series("doc_raw", [f.function.doc_raw if f.doc is None else f.doc.doc_raw for f in found], pl.String),
         pl.Series("doc_line", [f.function.doc_line if f.doc is None else f.doc.doc_line for f in found], pl.Int64),
     )
-    judged = judge(frame).select(_JUDGED)
+    judged = judge(frame)
     # Most functions are not kept, and a body is most of the work of parsing a function.
-    kept = zip(found, judged["reason"].is_null(), strict=True)
-    torn = [keep and has_torn_body(f.function, f.blanked) for f, keep in kept]
-    return reject_torn(judged, pl.Series(torn, dtype=pl.Boolean))
+    kept = judged["reason"].is_null().to_list()
+    torn = [keep and has_torn_body(f.function, f.blanked) for f, keep in zip(found, kept, strict=True)]
+    uses = pl.Series("uses", list(_uses(found, kept)), pl.List(pl.String))
+    return reject_torn(judged.with_columns(uses), pl.Series(torn, dtype=pl.Boolean)).select(_JUDGED)
+
+
+def _uses(found: Sequence[_Found], kept: Sequence[bool]) -> Iterator[tuple[str, ...]]:
+    """What of its file each kept function names; the functions of a file stand together."""
+    file, heads = None, Heads(FileFacts(), b"")
+    for f, keep in zip(found, kept, strict=True):
+        if keep and f.file is not file:
+            file, facts = f.file, f.facts or read_functions(f.file.text, f.file.macros)
+            heads = Heads(facts, file.text.encode("utf-8", "replace"))
+        yield heads.used_by(f.function) if keep else ()

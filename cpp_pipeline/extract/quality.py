@@ -9,7 +9,7 @@ the order in which they are asked; the first that holds is told.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import polars as pl
 import pycld2
@@ -145,14 +145,21 @@ def reject_torn(judged: pl.DataFrame, torn: pl.Series) -> pl.DataFrame:
 
 
 def _said(docs: list[Doc]) -> list[pl.Series]:
-    params = [[name for name, _ in doc.params] for doc in docs]
     return [
         pl.Series("doc", [doc.text for doc in docs], dtype=pl.String),
         pl.Series("brief", [doc.brief for doc in docs], dtype=pl.String),
-        pl.Series("doc_params", params, dtype=pl.List(pl.String)),
+        _lists("doc_params", ([name for name, _ in doc.params] for doc in docs)),
+        _lists("doc_param_texts", ([text for _, text in doc.params] for doc in docs)),
+        _lists("doc_tparams", ([name for name, _ in doc.tparams] for doc in docs)),
         pl.Series("doc_returns", [doc.returns for doc in docs], dtype=pl.String),
+        _lists("doc_throws", ([f"{kind} {text}".strip() for kind, text in doc.throws] for doc in docs)),
+        _lists("doc_notes", (doc.notes for doc in docs)),
         pl.Series("_prose", [doc.prose for doc in docs], dtype=pl.String),
     ]
+
+
+def _lists(name: str, values: Iterable[Iterable[str]]) -> pl.Series:
+    return pl.Series(name, [list(texts) for texts in values], pl.List(pl.String))
 
 
 def _count(text: pl.Expr, pattern: str) -> pl.Expr:

@@ -7,9 +7,9 @@ stands in the function and is declared in its file counts as used.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from itertools import islice
 
-from cpp_pipeline.extract.facts import Bare, FileFacts, Function
+from cpp_pipeline.extract.facts import Bare, Declaration, FileFacts, Function, TypeHead
 
 MAX_USED = 12
 MAX_HEAD_CHARACTERS = 200
@@ -19,45 +19,43 @@ _LITERAL_OR_COMMENT = re.compile(r'"(?:[^"\\\n]|\\.)*+"|//[^\n]*|/\*.*?(?:\*/|\Z
 _SPACES = re.compile(r"\s+")
 
 
-def used_declarations(function: Function, facts: FileFacts, raw: bytes, most: int = MAX_USED) -> tuple[str, ...]:
-    """Heads of the types and functions of the file that the function names.
+class Heads:
+    """Heads of the types and functions of one file.
 
     Parameters
     ----------
-    function
-        One of the file.
     facts
         Of the whole file.
     raw
         Text of the file as UTF-8: the offsets of `facts` count its bytes.
-    most
-        How many at most.
-
-    Returns
-    -------
-    tuple[str, ...]
-        First types, then functions, each in the order of the file, on one line each, of at most 200 characters:
-        `class Cache : public Base`, `int find(const Key& key) const`, and of documented declarations without a body
-        only the name and the types of parameters.
     """
-    said = _LITERAL_OR_COMMENT.sub(" ", f"{function.signature} {function.body}")
-    words = set(_WORD.findall(said)) - {function.name}
-    heads = dict.fromkeys(head for name, head in _heads(facts, raw, words) if head)
-    return tuple(head for head, _ in zip(heads, range(most), strict=False))
 
+    def __init__(self, facts: FileFacts, raw: bytes) -> None:
+        functions: list[Function | Bare] = sorted((*facts.functions, *facts.bare), key=lambda f: f.start_byte)
+        self._items = (*facts.types, *functions, *facts.declarations)
+        self._raw = raw
+        self._places: dict[str, list[int]] = {}
+        for place, item in enumerate(self._items):
+            self._places.setdefault(item.name, []).append(place)
 
-def _heads(facts: FileFacts, raw: bytes, words: set[str]) -> Iterator[tuple[str, str]]:
-    for kind in facts.types:
-        if kind.name in words:
-            yield kind.name, _one_line(raw, kind.start_byte, kind.end_byte)
-    functions: list[Function | Bare] = [*facts.functions, *facts.bare]
-    for function in sorted(functions, key=lambda f: f.start_byte):
-        if function.name in words:
-            body = raw.find(b"{", function.start_byte, function.end_byte)
-            yield function.name, _one_line(raw, function.start_byte, body if body >= 0 else function.end_byte)
-    for declaration in facts.declarations:
-        if declaration.name in words:
-            yield declaration.name, f"{declaration.name}({', '.join(declaration.parameter_types)})"
+    def used_by(self, function: Function, most: int = MAX_USED) -> tuple[str, ...]:
+        """Heads of what a function of the file names, `most` of them.
+
+        First types, then functions, each in the order of the file, on one line each, of at most 200 characters:
+        `class Cache : public Base`, `int find(const Key& key) const`, and of documented declarations without a body only
+        the name and the types of parameters.
+        """
+        said = _LITERAL_OR_COMMENT.sub(" ", f"{function.signature} {function.body}")
+        words = self._places.keys() & set(_WORD.findall(said)) - {function.name}
+        heads = dict.fromkeys(map(self._head, sorted(place for word in words for place in self._places[word])))
+        return tuple(islice((head for head in heads if head), most))
+
+    def _head(self, place: int) -> str:
+        item = self._items[place]
+        if isinstance(item, Declaration):
+            return f"{item.name}({', '.join(item.parameter_types)})"
+        body = -1 if isinstance(item, TypeHead) else self._raw.find(b"{", item.start_byte, item.end_byte)
+        return _one_line(self._raw, item.start_byte, body if body >= 0 else item.end_byte)
 
 
 def _one_line(raw: bytes, first: int, last: int) -> str:

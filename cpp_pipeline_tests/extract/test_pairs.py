@@ -78,6 +78,47 @@ def test_own_and_joined_documentation(tmp_path: Path) -> None:
     }
 
 
+STRUCTURED = """struct Shelf { int boards; };
+int height_of(const Shelf& shelf);
+/// Puts a box on the shelf and tells where it stands.
+/// @param box what to put there
+/// @param shelf the shelf that is filled
+/// @tparam T kind of box
+/// @return place on the board
+/// @throws std::length_error the shelf is full
+/// @note Boxes stay where they are.
+template <class T> int put(T& box, Shelf& shelf) { return add_board(shelf) + box.size(); }
+static int add_board(Shelf& shelf) { return ++shelf.boards; }
+"""
+
+
+def test_documentation_by_parts_and_what_the_function_uses(tmp_path: Path) -> None:
+    pairs, _ = run([clean_file("shelf.cpp", STRUCTURED)], tmp_path)
+    row = pairs.row(0, named=True)
+    assert (row["doc_params"], row["doc_tparams"]) == (["box", "shelf"], ["T"])
+    assert row["doc_param_texts"] == ["what to put there", "the shelf that is filled"]
+    assert row["doc_returns"] == "place on the board"
+    assert row["doc_throws"] == ["std::length_error the shelf is full"]
+    assert row["doc_notes"] == ["Boxes stay where they are."]
+    assert row["uses"] == ["struct Shelf", "static int add_board(Shelf& shelf)"]
+
+
+def test_a_joined_function_uses_what_stands_in_its_own_file(tmp_path: Path) -> None:
+    source = SOURCE.replace("namespace n {", "namespace n {\nstruct Weight { int grams; };", 1)
+    source = source.replace("total_ += weight;", "total_ += Weight{weight}.grams;")
+    pairs, _ = run([FILES[0], clean_file("src/box.cpp", source)], tmp_path)
+    uses = dict(pairs.select("qualified_name", "uses").iter_rows())
+    assert uses["n::Box::add"] == ["struct Weight"]
+
+
+def test_repositories_whose_files_are_mixed_keep_their_macros(tmp_path: Path) -> None:
+    defines = [clean_file(f"{name}.h", f"#define {name.upper()}_API\n", repo=name) for name in ("one", "two")]
+    text = "class {0}_API Cup {{\n  /// Fills {1} up to the brim again.\n  int fill() {{ return {1} = full; }}\n}};\n"
+    users = [clean_file(f"{name}.cpp", text.format(name.upper(), name), repo=name) for name in ("one", "two")]
+    pairs, _ = run([users[0], defines[1], users[1], defines[0]], tmp_path)
+    assert sorted(pairs["qualified_name"]) == ["Cup::fill", "Cup::fill"]
+
+
 def test_a_definition_inside_its_class_joins_nothing(tmp_path: Path) -> None:
     text = "struct Cup {\n  /// Fills the cup up to the brim again.\n  int fill(int level);\n"
     inside = text + "  int fill(long level) { return level + full; }\n};\n"
