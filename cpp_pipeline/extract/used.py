@@ -42,8 +42,8 @@ class Heads:
         """Heads of what a function of the file names, `most` of them.
 
         First types, then functions, each in the order of the file, on one line each, of at most 200 characters:
-        `class Cache : public Base`, `int find(const Key& key) const`, and of documented declarations without a body only
-        the name and the types of parameters.
+        `class Cache : public Base`, `int find(const Key& key) const`, and of documented declarations without a body
+        only the name and the types of parameters.
         """
         said = _LITERAL_OR_COMMENT.sub(" ", f"{function.signature} {function.body}")
         words = self._places.keys() & set(_WORD.findall(said)) - {function.name}
