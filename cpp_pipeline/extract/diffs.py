@@ -22,13 +22,14 @@ from cpp_pipeline.extract.messages import beside_the_code, unusable
 from cpp_pipeline.extract.pieces import Piece, pieces
 from cpp_pipeline.extract.released import CANDIDATES, released
 from cpp_pipeline.extract.repairs import record_candidates
-from cpp_pipeline.extract.rows import rows_of, stable_id
+from cpp_pipeline.extract.rows import stable_id, windows
 from cpp_pipeline.extract.touched import Comparison, compare
 
 SUPERSEDED_SECONDS = 14 * 86_400
 _MAX_REMEMBERED = 64_000_000
 _EVERY = 16
 _AT_ONCE = 50
+_TEXT_BYTES = pl.col("before").str.len_bytes() + pl.col("after").str.len_bytes()
 
 
 class _Later:
@@ -83,7 +84,8 @@ def _macros(commits: pl.LazyFrame) -> dict[str, tuple[str, ...]]:
 def _candidates(commits: pl.LazyFrame, dump: str) -> Iterator[dict[str, Any]]:
     macros = _macros(commits)
     repo, later = "", _Later()
-    for (of, _commit), rows in groupby(rows_of(commits, _AT_ONCE), key=lambda r: (r["repo"], r["commit"])):
+    read = chain.from_iterable(window.collect().iter_rows(named=True) for window in windows(commits, _TEXT_BYTES))
+    for (of, _commit), rows in groupby(read, key=lambda r: (r["repo"], r["commit"])):
         if of != repo:
             repo, later = of, _Later()
         files = list(rows)

@@ -13,7 +13,7 @@ from dataclasses import fields
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -35,7 +35,7 @@ from cpp_pipeline.extract.passes import (
     unreadable,
 )
 from cpp_pipeline.extract.pool import Crash, cores, guarded_batches
-from cpp_pipeline.extract.rows import FrameSpool, rows_of
+from cpp_pipeline.extract.rows import FrameSpool, windows
 from cpp_pipeline.schemas import TABLES
 
 _BATCH_CHARACTERS = 8_000_000
@@ -46,18 +46,19 @@ _BYTES_A_WORKER = 4_000_000
 """Below it a further process costs more than it saves."""
 
 _Item = TypeVar("_Item", SourceText, Task)
+_IS_CODE = pl.col("language") != "cmake"
 _NARROW = ["key", "file", "qualified_name", "is_anonymous"]
 _CANDIDATE = ["parameter_types", "qualifiers", "doc_raw", "path", "doc_line"]
 _BARE = [field.name for field in fields(Bare)]
 _PAIR = {"definition": pl.UInt32(), "declaration": pl.UInt32()}
 
 
-def repository_macros(files: pl.LazyFrame) -> dict[str, str]:
-    """Repository -> macros that may be blanked in its files, in one text; `files` has `repo` and `content`."""
+def repository_macros(clean_files: pl.LazyFrame) -> dict[str, str]:
+    """Repository -> macros that may be blanked in its files, in one text."""
     open_: dict[str, MacroDefinitions] = defaultdict(MacroDefinitions)
-    left = dict(files.group_by("repo").len().collect(engine="streaming").iter_rows())
+    left = dict(clean_files.filter(_IS_CODE).group_by("repo").len().collect(engine="streaming").iter_rows())
     found: dict[str, str] = {}
-    for row in rows_of(files.select("repo", "content")):
+    for row in _rows(clean_files, "repo", "content"):
         repo = row["repo"]
         open_[repo].add(row["content"])
         left[repo] -= 1
@@ -96,19 +97,19 @@ def docstring_pairs(
     docstring_pairs, docstring_pairs_quarantine
         Exact duplicates (by tokens) are in the second, near duplicates still in the first.
     """
-    files = clean_files.filter(pl.col("language") != "cmake").with_row_index("number")
-    count, size = files.select(pl.len(), pl.col("size_bytes").sum()).collect(engine="streaming").row(0)
+    read = clean_files.filter(_IS_CODE)
+    count, size = read.select(pl.len(), pl.col("size_bytes").sum()).collect(engine="streaming").row(0)
     if workers is None:
         workers = min(cores(), 1 + size // _BYTES_A_WORKER)
     most = min(_BATCH_CHARACTERS, 1 + size // max(1, workers))
     made = _Tables(scratch)
     with made.pairs, made.quarantine:
-        macros = repository_macros(files)
-        texts = _texts(files, macros, Progress(_words(f"{dump}: functions", count, tell)))
+        macros = repository_macros(clean_files)
+        texts = _texts(clean_files, macros, Progress(_words(f"{dump}: functions", count, tell)))
         with made.bare, made.declarations, made.files:
             for batch, scanned in guarded_batches(partial(scan, dump), _batches(texts, most), workers):
                 made.take(batch, scanned)
-        tasks = _Joining(made).tasks(files, macros, Progress(_words(f"{dump}: joined", None, tell)))
+        tasks = _Joining(made).tasks(clean_files, macros, Progress(_words(f"{dump}: joined", None, tell)))
         for task_batch, joined in guarded_batches(partial(join, dump), _batches(tasks, most), workers):
             made.take_joined(task_batch, joined)
     return made.pairs.scan(), made.quarantine.scan()
@@ -119,14 +120,26 @@ def _words(what: str, count: int | None, tell: Callable[[str], None]) -> Callabl
     return lambda files, size: tell(f"{what}, {files:,}{of} files, {size / 1e6:,.1f} MB")
 
 
-def _texts(files: pl.LazyFrame, macros: dict[str, str], progress: Progress) -> Iterator[SourceText]:
-    columns = ("number", "repo", "path", "licence", "content", "size_bytes")
+def _texts(
+    clean_files: pl.LazyFrame, macros: dict[str, str], progress: Progress, numbers: pl.Series | None = None
+) -> Iterator[SourceText]:
+    """Files, or those of the given numbers, in order."""
     repo, known = "", tuple[str, ...]()  # files of one repository share its macros
-    for row in rows_of(files.select(columns)):
+    for row in _rows(clean_files, "repo", "path", "licence", "content", "size_bytes", numbers=numbers):
         if row["repo"] != repo:
             repo, known = row["repo"], tuple(macros[row["repo"]].split())
         yield SourceText(row["number"], repo, row["path"], row["licence"], row["content"], known)
         progress.add(row["size_bytes"])
+
+
+def _rows(clean_files: pl.LazyFrame, *columns: str, numbers: pl.Series | None = None) -> Iterator[dict[str, Any]]:
+    """Rows of files to read, with their number among them; all, or those of the given numbers."""
+    number = 0
+    for window in windows(clean_files, pl.col("size_bytes")):
+        rows = window.filter(_IS_CODE).select(columns).collect().with_row_index("number", number)
+        number += rows.height
+        wanted = rows if numbers is None else rows.filter(pl.col("number").is_in(numbers.implode()))
+        yield from wanted.iter_rows(named=True)
 
 
 def _batches(items: Iterable[_Item], most: int) -> Iterator[list[_Item]]:
@@ -143,7 +156,7 @@ def _batches(items: Iterable[_Item], most: int) -> Iterator[list[_Item]]:
 
 
 class _Tables:
-    """The tables while they are built. Holds 16 bytes a kept pair, its tokens' hash."""
+    """The tables while they are built. Holds about 100 bytes a kept pair: the hash of its tokens."""
 
     def __init__(self, scratch: Path) -> None:
         self.pairs = FrameSpool(TABLES["docstring_pairs"].schema, scratch / "docstring_pairs.parquet")
@@ -209,18 +222,16 @@ class _Joining:
         declared = _with_key(declarations.select(*_NARROW, *_CANDIDATE), bare.lazy())
         self._declared = declared.select(_CANDIDATE)
         definitions, narrow = bare.select(_NARROW).with_row_index("definition"), declared.select(_NARROW)
-        # What is included is much the same in all files: each name is kept once.
-        names = pl.col("repo").cast(pl.Categorical), pl.col("includes").cast(pl.List(pl.Categorical))
-        graphs = Graphs(made.files.scan().with_columns(names).collect(engine="streaming"))
+        graphs = Graphs(made.files.scan().collect(engine="streaming"))
         pairs = [p.select("definition", "declaration") for p in Declarations(narrow).candidates(definitions, graphs)]
         fits = pl.concat(pairs).sort("definition", "declaration") if pairs else pl.DataFrame(schema=_PAIR)
         grouped = fits.group_by("definition", maintain_order=True).agg("declaration")
         self._bare = bare[grouped["definition"]].with_columns(grouped["declaration"])
 
-    def tasks(self, files: pl.LazyFrame, macros: dict[str, str], progress: Progress) -> Iterator[Task]:
+    def tasks(self, clean_files: pl.LazyFrame, macros: dict[str, str], progress: Progress) -> Iterator[Task]:
         """The files that hold such functions, in order."""
         by_file = self._bare.group_by("file", maintain_order=True).len()
-        texts = _texts(files.filter(pl.col("number").is_in(by_file["file"].implode())), macros, progress)
+        texts = _texts(clean_files, macros, progress, by_file["file"])
         start = 0
         for some in by_file.iter_slices(_TASK_FILES):
             bare = self._bare.slice(start, int(some["len"].sum()))
