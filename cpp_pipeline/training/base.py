@@ -1,6 +1,7 @@
 """Pretrain a base model on packed token shards.
 
     python -m cpp_pipeline.training.base --shards DIR --tokenizer DIR --preset tiny --output DIR
+    torchrun --standalone --nproc-per-node=8 -m cpp_pipeline.training.base ...   # one process a GPU
 
 Belongs here: the loop over shards. Does not belong here: packing and the FIM mix (`corpus`).
 """
@@ -18,8 +19,9 @@ from cpp_pipeline.corpus.tokenizer import tokenizer_sha256
 from cpp_pipeline.models.build import new_model
 from cpp_pipeline.models.optim import make_optimizers
 from cpp_pipeline.models.presets import PRESETS, preset
-from cpp_pipeline.training.common import Run, add_common_arguments, decay_half, start_process
+from cpp_pipeline.training.common import Run, add_common_arguments, decay_half
 from cpp_pipeline.training.loop import IGNORE, Batch, train_step
+from cpp_pipeline.training.stage import script, start_group
 
 
 def parser() -> argparse.ArgumentParser:
@@ -45,7 +47,7 @@ def batches(shards: Shards, step: int, batch: int, micro: int, seed: int) -> lis
 def main(argv: Sequence[str] | None = None) -> None:
     """Train, or continue an interrupted run in --output."""
     args = parser().parse_args(argv)
-    start_process(args)
+    group = start_group(args)
     chosen = preset(args.preset)
     steps: int = chosen.base_steps if args.steps is None else args.steps
     batch: int = chosen.base_batch if args.batch is None else args.batch
@@ -72,11 +74,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         optimizer=optimizer,
         tokenizer_folder=args.tokenizer,
         total_steps=steps,
+        group=group,
     ) as run:
         for step in run.steps():
             multiplier = decay_half(step, steps)
-            parts = batches(shards, step, batch, args.micro_batch, args.seed)
-            done = train_step(model, optimizer, parts, multiplier)
+            parts = batches(shards, step, batch, group.micro_rows(args.micro_batch, batch), args.seed)
+            done = train_step(model, optimizer, parts, multiplier, group)
             metrics = {"loss": done.loss, "grad_norm": done.grad_norm, "lr_multiplier": multiplier}
             run.record(step, metrics, tokens=done.target_tokens)
         run.finish(
@@ -89,4 +92,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from cpp_pipeline.models.build import new_model
 from cpp_pipeline.models.presets import preset
-from cpp_pipeline.training.common import add_common_arguments, decay_half, start_process
+from cpp_pipeline.training.common import add_common_arguments, decay_half
+from cpp_pipeline.training.stage import script, start_group
 from cpp_pipeline.training.supervised import add_supervised_arguments, train_supervised
 
 LR_SCALE = 1.0
@@ -31,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Train, or continue an interrupted run in --output."""
     args = parser().parse_args(argv)
-    start_process(args)
+    group = start_group(args)
     chosen = preset(args.preset)
     train_supervised(
         args,
@@ -41,8 +42,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         default_steps=chosen.cmake_steps,
         schedule=decay_half,
         origin=f"new {chosen.shape}",
+        group=group,
     )
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

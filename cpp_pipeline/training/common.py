@@ -32,7 +32,9 @@ from transformers import PreTrainedModel
 
 from cpp_pipeline.models.build import save_model, weights_sha256
 from cpp_pipeline.training import state
+from cpp_pipeline.training.group import ALONE, Group
 from cpp_pipeline.training.progress import Progress
+from cpp_pipeline.training.stage import TrainingDivergedError
 from cpp_pipeline.training.state import Stateful
 
 RESULT = "result.json"
@@ -41,28 +43,18 @@ TIMING = "timing.jsonl"
 STATE = "state"
 
 
-class TrainingDivergedError(RuntimeError):
-    """A metric became NaN or infinite; the message names the last good checkpoint."""
-
-
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags that every stage has."""
     parser.add_argument("--output", type=Path, required=True, help="folder that becomes the checkpoint")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights and data order")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="CPU threads of torch")
+    parser.add_argument(
+        "--threads", type=int, default=torch.get_num_threads(), help="CPU threads of torch; default: OMP_NUM_THREADS"
+    )
     parser.add_argument("--overwrite", action="store_true", help="train again over a finished folder")
     parser.add_argument(
         "--checkpoint_seconds", type=float, default=20.0, help="seconds between checkpoints of the state"
     )
     parser.add_argument("--steps", "--num_iterations", type=int, default=None, help="steps; default: by preset")
-
-
-def start_process(args: argparse.Namespace) -> None:
-    """Apply --threads and --seed to this process."""
-    if args.threads < 1:
-        raise ValueError(f"--threads {args.threads}: at least 1")
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(args.seed)
 
 
 def decay_half(step: int, total: int, warmup: int = 10) -> float:
@@ -83,7 +75,8 @@ class Run:
     `metrics.jsonl` (one object per step, the same bytes for the same seed) and `timing.jsonl` (clock and
     CPU time of each computed step, repeated steps included); at the end the Hugging Face files and, last,
     `result.json`. A folder without `result.json` is unfinished: a run with the same configuration
-    continues from its newest whole checkpoint, another one starts over.
+    continues from its newest whole checkpoint, another one starts over. Of a group of processes only the first one
+    reads and writes there; every process makes a run and calls its methods alike.
 
     Parameters
     ----------
@@ -113,6 +106,7 @@ class Run:
         tokenizer_folder: Path,
         total_steps: int,
         extra: Mapping[str, Stateful] | None = None,
+        group: Group = ALONE,
     ) -> None:
         if total_steps < 1:
             raise ValueError(f"{total_steps} steps: at least 1")
@@ -123,18 +117,21 @@ class Run:
         self.tokenizer_folder = Path(tokenizer_folder)
         self.total_steps = total_steps
         self.checkpoint_seconds = float(args.checkpoint_seconds)
+        self.group = group
         self.done_steps = 0
         self.tokens = 0
         self._parts: dict[str, Stateful] = {"model": model, "optimizer": optimizer, **(extra or {})}
         self._signal: int | None = None
         self._handlers: dict[int, Any] = {}
-        self._child_cpu_seconds = 0.0
+        self._child_cpu_seconds = self._earlier_cpu_seconds = 0.0
         self._cpu_start = time.process_time()
-        self._open(bool(args.overwrite))
+        found = self._open(bool(args.overwrite)) if group.is_first else None
+        self._go_on(found)
         self.progress = Progress(stage, total_steps, self.done_steps, self.tokens)
         self._saved_at = time.monotonic()
 
-    def _open(self, overwrite: bool) -> None:
+    def _open(self, overwrite: bool) -> state.Checkpoint | None:
+        """Make the folder ready; the checkpoint to go on from, if there is one."""
         result = self.output / RESULT
         if result.exists() and not overwrite:
             raise FileExistsError(f"{result} exists: this run is finished; use --overwrite to train again")
@@ -142,21 +139,28 @@ class Run:
         fresh = result.exists()
         result.unlink(missing_ok=True)
         found = None if fresh else state.newest(self.output / STATE, self.config)
-        self._earlier_cpu_seconds = 0.0
         if found is None:
             shutil.rmtree(self.output / STATE, ignore_errors=True)
             for name in (METRICS, TIMING):
                 (self.output / name).write_bytes(b"")
-            return
+            return None
         self._earlier_cpu_seconds = state.last_cpu_seconds(self.output / TIMING)
-        for name, value in found.load().items():
-            self._parts[name].load_state_dict(value)
-        self.done_steps, self.tokens = found.step, found.tokens
         os.truncate(self.output / METRICS, found.metrics_bytes)
         print(f"{self.stage}: resumed at step {found.step} from {found.folder}", file=sys.stderr, flush=True)
+        return found
+
+    def _go_on(self, found: state.Checkpoint | None) -> None:
+        """Take the state of the checkpoint that the first process found."""
+        where = None if found is None else (found.load(), found.step, found.tokens)
+        where = self.group.of_first(where)
+        if where is not None:
+            parts, self.done_steps, self.tokens = where
+            for name, value in parts.items():
+                self._parts[name].load_state_dict(value)
 
     def __enter__(self) -> Run:
-        self.progress.open()
+        if self.group.is_first:
+            self.progress.open()
         for number in (signal.SIGTERM, signal.SIGINT):
             self._handlers[number] = signal.signal(number, self._on_signal)
         return self
@@ -200,8 +204,8 @@ class Run:
     def record(self, step: int, metrics: Mapping[str, float], tokens: int = 0) -> None:
         """Note a finished step: metrics line, progress, checkpoint when due, exit when signalled.
 
-        Call it after the update of the step. Time does not belong into `metrics`: the file is the same
-        for the same seed.
+        Call it after the update of the step; in a group, in every process. Time does not belong into `metrics`: the
+        file is the same for the same seed.
 
         Raises
         ------
@@ -213,18 +217,24 @@ class Run:
         self._guard(step, metrics)
         self.done_steps = step + 1
         self.tokens += tokens
-        line = {"step": step, **metrics, "tokens": self.tokens}
-        state.append_line(self.output / METRICS, line)
+        if self.group.is_first:
+            self._note(step, metrics)
+        # a signal reaches the processes of a group between different steps of theirs
+        if told := int(self.group.largest(self._signal or 0)):
+            if self.group.is_first:
+                self.checkpoint()
+                self.progress.say(f"signal {told}: saved at step {self.done_steps}")
+            self.group.wait()  # torchrun ends the others as soon as one has ended
+            raise SystemExit(128 + told)
+        due = time.monotonic() - self._saved_at >= self.checkpoint_seconds
+        if due and self.group.is_first and self.done_steps < self.total_steps:
+            self.checkpoint()
+
+    def _note(self, step: int, metrics: Mapping[str, float]) -> None:
+        state.append_line(self.output / METRICS, {"step": step, **metrics, "tokens": self.tokens})
         timing = {"step": step, "time": round(time.time(), 3), "cpu_seconds": round(self.cpu_seconds, 4)}
         state.append_line(self.output / TIMING, timing)
         self.progress.report(self.done_steps, self.tokens, metrics)
-        if self._signal is not None:
-            self.checkpoint()
-            self.progress.say(f"signal {self._signal}: saved at step {self.done_steps}")
-            raise SystemExit(128 + self._signal)
-        due = time.monotonic() - self._saved_at >= self.checkpoint_seconds
-        if due and self.done_steps < self.total_steps:
-            self.checkpoint()
 
     def _guard(self, step: int, metrics: Mapping[str, float]) -> None:
         bad = {k: v for k, v in metrics.items() if not abs(float(v)) < float("inf")}
@@ -234,7 +244,9 @@ class Run:
             raise TrainingDivergedError(f"{self.stage} step {step}: {bad} is not finite; {remedy}")
 
     def recent(self, name: str, steps: int = 20) -> float:
-        """Mean of a metric over the newest steps of the run, earlier attempts included."""
+        """Mean of a metric over the newest steps, earlier attempts included; NaN in all but the first process."""
+        if not self.group.is_first:
+            return float("nan")
         lines = (self.output / METRICS).read_text(encoding="utf-8").splitlines()[-steps:]
         values = [float(json.loads(line)[name]) for line in lines]
         if not values:
@@ -262,13 +274,17 @@ class Run:
         Returns
         -------
         dict
-            What result.json holds: stage, metrics, steps, tokens, cpu_seconds, weights_sha256, config.
+            What result.json holds: stage, metrics, steps, tokens, cpu_seconds, weights_sha256, config; in a group,
+            nothing but in the first process.
 
         Raises
         ------
         FileExistsError
             When another run has finished the same folder meanwhile.
         """
+        cpu_seconds = self.group.total(self.cpu_seconds)
+        if not self.group.is_first:
+            return {}
         scratch = self.output / "export.part"
         shutil.rmtree(scratch, ignore_errors=True)
         save_model(self.model, self.tokenizer_folder, scratch)
@@ -280,12 +296,13 @@ class Run:
             "metrics": dict(metrics),
             "steps": self.done_steps,
             "tokens": self.tokens,
-            "cpu_seconds": round(self.cpu_seconds, 3),
+            "cpu_seconds": round(cpu_seconds, 3),
             "weights_sha256": weights_sha256(self.model),
             "config": self.config,
             "environment": {
                 "device": str(next(self.model.parameters()).device),
                 "threads": torch.get_num_threads(),
+                "processes": self.group.world,
                 "torch": torch.__version__,
                 "python": platform.python_version(),
             },

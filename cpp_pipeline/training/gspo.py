@@ -29,7 +29,7 @@ from cpp_pipeline.models.build import load_model
 from cpp_pipeline.sandbox.client import SandboxClient
 from cpp_pipeline.settings import Settings
 from cpp_pipeline.training import gspo_update as update
-from cpp_pipeline.training.common import METRICS, Run, add_common_arguments, start_process
+from cpp_pipeline.training.common import METRICS, Run, add_common_arguments
 from cpp_pipeline.training.gspo_logprobs import MICRO_TOKENS
 from cpp_pipeline.training.gspo_loss import LEVELS
 from cpp_pipeline.training.gspo_rollout import (
@@ -41,6 +41,7 @@ from cpp_pipeline.training.gspo_rollout import (
     load_prompts,
     roll_out,
 )
+from cpp_pipeline.training.stage import script, start_process
 from cpp_pipeline.training.state import append_line, file_sha256
 
 DEFAULT_OPTIMIZER_STEPS = 500
@@ -290,4 +291,4 @@ def summary(metrics: Path) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 
 from cpp_pipeline.models.build import autocast
 from cpp_pipeline.models.optim import Optimizers
+from cpp_pipeline.training.group import ALONE, Group
 
 IGNORE = -100
 """target of a position without loss"""
@@ -66,11 +67,16 @@ def loss_sum(model: PreTrainedModel, batch: Batch) -> Tensor:
 
 
 def train_step(
-    model: PreTrainedModel, optimizer: Optimizers, micro_batches: Sequence[Batch], lr_multiplier: float
+    model: PreTrainedModel,
+    optimizer: Optimizers,
+    micro_batches: Sequence[Batch],
+    lr_multiplier: float,
+    group: Group = ALONE,
 ) -> StepResult:
     """One update from the mean loss over all targets of the micro-batches.
 
-    How rows are divided into micro-batches changes memory and padding, not the objective.
+    How rows are divided into micro-batches, and these among the processes of a group, changes memory and padding, not
+    the objective. Every process is given all micro-batches and has the same weights afterwards.
 
     Raises
     ------
@@ -82,11 +88,13 @@ def train_step(
         raise ValueError("a batch without a single target token: are all rows padding?")
     optimizer.zero_grad()
     loss = 0.0
-    for batch in micro_batches:
+    for batch in group.share(micro_batches):
         if batch.target_tokens:
             part = loss_sum(model, batch) / total
             part.backward()  # type: ignore[no-untyped-call]
             loss += float(part.detach())
+    group.add_gradients(model.parameters())
+    loss = group.total(loss)
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     norm = float(torch.nn.utils.get_total_norm(gradients))
     optimizer.lr_multiplier = lr_multiplier

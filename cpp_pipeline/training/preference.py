@@ -23,7 +23,7 @@ from transformers import PreTrainedModel
 
 from cpp_pipeline.corpus.tokenizer import load_tokenizer
 from cpp_pipeline.models.build import load_model
-from cpp_pipeline.training.common import Run, add_common_arguments, decay_linear, start_process
+from cpp_pipeline.training.common import Run, add_common_arguments, decay_linear
 from cpp_pipeline.training.data import encode_chat, row_indices
 from cpp_pipeline.training.gspo_logprobs import (
     MICRO_TOKENS,
@@ -31,6 +31,7 @@ from cpp_pipeline.training.gspo_logprobs import (
     completion_logprobs,
     frozen_logprobs,
 )
+from cpp_pipeline.training.stage import script, start_process
 from cpp_pipeline.training.state import file_sha256
 
 BETAS = (0.9, 0.95)
@@ -212,4 +213,4 @@ def train(args: argparse.Namespace) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

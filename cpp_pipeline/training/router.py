@@ -38,7 +38,8 @@ from cpp_pipeline.corpus.tokenizer import (
 from cpp_pipeline.models.build import autocast, default_device, load_model
 from cpp_pipeline.models.optim import Muon, Optimizers
 from cpp_pipeline.models.presets import preset
-from cpp_pipeline.training.common import Run, add_common_arguments, decay_half, decay_linear, start_process
+from cpp_pipeline.training.common import Run, add_common_arguments, decay_half, decay_linear
+from cpp_pipeline.training.stage import script, start_process
 from cpp_pipeline.training.state import file_sha256
 
 IGNORE = -100
@@ -284,4 +285,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

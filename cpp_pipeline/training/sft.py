@@ -13,7 +13,8 @@ from pathlib import Path
 
 from cpp_pipeline.models.build import load_model
 from cpp_pipeline.models.presets import preset
-from cpp_pipeline.training.common import add_common_arguments, decay_linear, start_process
+from cpp_pipeline.training.common import add_common_arguments, decay_linear
+from cpp_pipeline.training.stage import script, start_group
 from cpp_pipeline.training.state import file_sha256
 from cpp_pipeline.training.supervised import add_supervised_arguments, train_supervised
 
@@ -32,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     """Train, or continue an interrupted run in --output."""
     args = parser().parse_args(argv)
-    start_process(args)
+    group = start_group(args)
     train_supervised(
         args,
         stage="sft",
@@ -41,8 +42,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         default_steps=preset(args.preset).sft_steps,
         schedule=decay_linear,
         origin=file_sha256(args.checkpoint_path),
+        group=group,
     )
 
 
 if __name__ == "__main__":
-    main()
+    script(main)

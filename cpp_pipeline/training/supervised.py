@@ -19,6 +19,7 @@ from cpp_pipeline.models.optim import make_optimizers
 from cpp_pipeline.models.presets import PRESETS, preset
 from cpp_pipeline.training.common import Run
 from cpp_pipeline.training.data import Supervised, micro_batches, read_supervised, row_indices
+from cpp_pipeline.training.group import Group
 from cpp_pipeline.training.loop import train_step
 from cpp_pipeline.training.state import file_sha256
 
@@ -66,6 +67,7 @@ def train_supervised(
     default_steps: int,
     schedule: Schedule,
     origin: str,
+    group: Group,
 ) -> None:
     """Train `model` on the answers of --data, or continue an interrupted run in --output.
 
@@ -101,11 +103,13 @@ def train_supervised(
         optimizer=optimizer,
         tokenizer_folder=tokenizer_folder,
         total_steps=steps,
+        group=group,
     ) as run:
         for step in run.steps():
             chosen = [rows.examples[i] for i in row_indices(rows.weights, step, batch, args.seed)]
             multiplier = schedule(step, steps)
-            done = train_step(model, optimizer, micro_batches(chosen, args.micro_batch, pad_id), multiplier)
+            parts = micro_batches(chosen, group.micro_rows(args.micro_batch, batch), pad_id)
+            done = train_step(model, optimizer, parts, multiplier, group)
             metrics = {"loss": done.loss, "grad_norm": done.grad_norm, "lr_multiplier": multiplier}
             run.record(step, metrics, tokens=done.target_tokens)
         run.finish(

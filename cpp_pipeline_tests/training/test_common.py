@@ -19,12 +19,11 @@ from cpp_pipeline.models.build import load_model, new_model, weights_sha256
 from cpp_pipeline.models.optim import Optimizers, make_optimizers
 from cpp_pipeline.training.common import (
     Run,
-    TrainingDivergedError,
     add_common_arguments,
     decay_half,
     decay_linear,
-    start_process,
 )
+from cpp_pipeline.training.stage import TrainingDivergedError, start_process
 from cpp_pipeline_tests.models.material import SMALL, make_tokenizer
 
 STEPS = 9

@@ -24,6 +24,7 @@ from cpp_pipeline.launch.k8s.shapes import Shape
 
 Manifest = dict[str, Any]
 CONTAINER = "main"
+TORCHRUN = ("python", "-m", "torch.distributed.run")
 RENDEZVOUS_PORT = 29400
 NAME_LENGTH = 52
 """A pod's host name is the Job's name with the index, in 63 characters."""
@@ -67,9 +68,9 @@ def worker_command(module: str, flags: Sequence[str], shape: Shape, job: str) ->
             f"--rdzv-endpoint={job}-0.{job}:{RENDEZVOUS_PORT}",
             f"--rdzv-id={job}",
         ]
-        return ["torchrun", *rendezvous, f"--nproc-per-node={max(1, shape.gpus)}", "-m", module, *flags]
+        return [*TORCHRUN, *rendezvous, f"--nproc-per-node={max(1, shape.gpus)}", "-m", module, *flags]
     if shape.gpus > 1:
-        return ["torchrun", "--standalone", f"--nproc-per-node={shape.gpus}", "-m", module, *flags]
+        return [*TORCHRUN, "--standalone", f"--nproc-per-node={shape.gpus}", "-m", module, *flags]
     return ["python", "-m", module, *flags]
 
 

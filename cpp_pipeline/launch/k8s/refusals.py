@@ -10,8 +10,8 @@ import dagster as dg
 
 from cpp_pipeline.launch.k8s.shapes import Shape
 
-DISTRIBUTED: frozenset[str] = frozenset()
-"""Modules that torchrun may start: they share the work by rank, and only rank 0 writes."""
+DISTRIBUTED = frozenset(f"cpp_pipeline.training.{stage}" for stage in ("base", "sft", "cmake"))
+"""Modules that torchrun may start: they share the work by rank, and only rank 0 writes (`training/group.py`)."""
 
 
 def refuse_several_gpus(module: str, shape: Shape, setting: str) -> None:
@@ -19,7 +19,7 @@ def refuse_several_gpus(module: str, shape: Shape, setting: str) -> None:
     if max(1, shape.gpus) * shape.nodes > 1 and module not in DISTRIBUTED:
         raise dg.Failure(
             f"CPP_PIPELINE_K8S_SHAPE={setting!r} gives {module} {shape.nodes} x {shape.gpus} GPUs, and it is one "
-            "process: choose a shape of one node with at most one GPU"
+            f"process: choose one node with at most one GPU for this asset, as in {setting}; ASSET: l4"
         )
 
 

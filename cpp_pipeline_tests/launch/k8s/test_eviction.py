@@ -21,7 +21,9 @@ from cpp_pipeline.launch.k8s.launcher import KubernetesLauncher
 from cpp_pipeline.launch.local import Launcher
 from cpp_pipeline.storage.assets import StoreResource, folder_asset
 from cpp_pipeline.storage.store import Store
+from cpp_pipeline_tests.cluster import scheduling
 from cpp_pipeline_tests.cluster.fixtures import Cluster
+from cpp_pipeline_tests.cluster.simulator import GPU, GPU_TAINT
 from cpp_pipeline_tests.cluster.waiting import evict, pods, wait_for
 from cpp_pipeline_tests.models.material import make_shards, make_tokenizer
 
@@ -160,14 +162,19 @@ class Moment:
         return name
 
 
-def disturb(cluster: Cluster, kubeconfig: str, root: str, plan: list[tuple[str, str]]) -> dg.ExecuteInProcessResult:
+SMALL = "cpu+cpu=500m+memory=1Gi+disk=1Gi"
+
+
+def disturb(
+    cluster: Cluster, kubeconfig: str, root: str, plan: list[tuple[str, str]], shape: str = SMALL
+) -> dg.ExecuteInProcessResult:
     """Train in the cluster; at each moment of the plan evict the pod or kill it."""
     fill(root)
     launcher = KubernetesLauncher(
         root=root,
         namespace=cluster.namespace,
         image=cluster.image,
-        shape="cpu+cpu=500m+memory=1Gi+disk=1Gi",
+        shape=shape,
         config=kubeconfig,
         tick_seconds=1.0,
         sync_seconds=0.3,
@@ -223,3 +230,21 @@ def test_training_survives(
     assert max(len(s) for s in seen) == 1
     if "committing" not in plan:  # there the grace period may suffice
         assert len(set().union(*seen)) > len(PLANS[plan])
+
+
+@pytest.mark.slow
+def test_processes_that_share_the_gpus_of_a_node_survive_too(
+    cluster: Cluster, kubeconfig: str, shared_root: str, undisturbed: tuple[bytes, dict[str, Any]]
+) -> None:
+    """The simulated GPUs are none: what is shown is torchrun in a pod, its end by a signal, and who writes."""
+    simulator = cluster.only_simulated()
+    simulator.nodes = (*simulator.nodes, scheduling.Node("gpu-1", gpus=2, labels=GPU, taints=(GPU_TAINT,)))
+    shape = "l4+gpus=2+cpu=500m+memory=2Gi+disk=1Gi+shm=100Mi"
+    with writers(cluster) as seen:
+        result = disturb(cluster, kubeconfig, shared_root, [("training", "evict")], shape)
+    assert result.success, [e.event_specific_data for e in result.get_step_failure_events()]
+    curve, facts = outcome(shared_root)
+    assert facts["environment"]["processes"] == 2
+    losses, alone = ([json.loads(line)["loss"] for line in c.splitlines()] for c in (curve, undisturbed[0]))
+    assert losses[:5] == pytest.approx(alone[:5], rel=1e-4) and len(losses) == STEPS
+    assert max(len(s) for s in seen) == 1 and len(set().union(*seen)) > 1

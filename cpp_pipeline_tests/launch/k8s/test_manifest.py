@@ -11,6 +11,7 @@ import pytest
 from cpp_pipeline.launch.k8s.manifest import (
     DO_NOT_RETRY,
     NAME_LENGTH,
+    TORCHRUN,
     JobRequest,
     job_manifest,
     manifests,
@@ -83,7 +84,7 @@ def test_several_gpus_and_several_nodes_are_started_by_torchrun() -> None:
     one = worker_command("m.train", ["--x", "1"], SHAPES["l4"], "job")
     assert one == ["python", "-m", "m.train", "--x", "1"]
     node = worker_command("m.train", ["--x", "1"], SHAPES["h100x8"], "job")
-    assert node[:2] == ["torchrun", "--standalone"] and "--nproc-per-node=8" in node
+    assert node[:4] == [*TORCHRUN, "--standalone"] and "--nproc-per-node=8" in node
     many = worker_command("m.train", [], shape("h100x8+nodes=2"), "job")
     assert "--rdzv-endpoint=job-0.job:29400" in many and "--nnodes=2" in many
 
