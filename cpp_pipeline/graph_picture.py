@@ -60,7 +60,8 @@ def dot(assets: Mapping[str, Shown]) -> str:
 
 
 def _lines(assets: Mapping[str, Shown]) -> Iterator[str]:
-    yield 'graph [rankdir=TB, nodesep=0.16, ranksep=0.3, bgcolor=white, pad=0.2, tooltip=" "]'
+    yield 'graph [rankdir=TB, nodesep=0.16, ranksep=0.3, bgcolor=white, pad=0.2, tooltip=" ", labelloc=t,'
+    yield f'  fontname="Helvetica,Arial,sans-serif", fontsize=12, label=<{_legend()}>]'
     yield 'node [shape=box, style="filled,rounded", color="#6b7785", fontname="Helvetica,Arial,sans-serif",'
     yield '  fontsize=12, height=0.34, margin="0.12,0.04", tooltip=" "]'
     yield 'edge [color="#7b8794", arrowsize=0.6, penwidth=0.9, tooltip=" "]'
@@ -70,6 +71,13 @@ def _lines(assets: Mapping[str, Shown]) -> Iterator[str]:
     for name, asset in assets.items():
         for parent in sorted(asset.inputs):
             yield f"{parent} -> {name}"
+
+
+def _legend() -> str:
+    """The colours of the groups, as one of Graphviz's tables."""
+    cells = "".join(f'<TD BGCOLOR="{colour}" WIDTH="66">{group}</TD>' for group, colour in COLOURS.items())
+    double = f'<TR><TD COLSPAN="{len(COLOURS)}">double frame: one partition for each dump</TD></TR>'
+    return f'<TABLE BORDER="0" CELLSPACING="3" CELLPADDING="4"><TR>{cells}</TR>{double}</TABLE>'
 
 
 def draw(definitions: dg.Definitions, target: Path) -> None:

@@ -19,6 +19,8 @@ from cpp_pipeline.summary import Summary
 INSTANCE_YAML = """\
 telemetry:
   enabled: false
+nux:
+  enabled: false
 """
 
 

@@ -22,8 +22,8 @@ from cpp_pipeline.storage.dumps import dumps
 from cpp_pipeline.storage.store import Store
 
 HOST = "127.0.0.1"
-STOP_SECONDS = 60.0
-"""Runs that are at work are interrupted and say so in their log; what has not ended by then is killed."""
+INTERRUPTS, PATIENCE_SECONDS = 4, 15.0
+"""A run that is at work is interrupted and ends as failed; what has not ended after all of these is killed."""
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -56,9 +56,8 @@ def _check_free(port: int) -> None:
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            raise ValueError(
-                f"--port {port}: {error.strerror}; end what listens there or choose another one, as with --port {port + 1}"
-            ) from None
+            remedy = f"end what listens there, or choose another one, as with --port {port + 1}"
+            raise ValueError(f"--port {port}: {error.strerror}; {remedy}") from None
 
 
 def _until_stopped(command: list[str]) -> int:
@@ -86,15 +85,26 @@ def _adopt_orphans() -> None:
 
 
 def _end(group: int) -> None:
-    """Interrupt a process group as a terminal does, wait for all of it, kill what is left; a second signal hurries."""
+    """Interrupt a process group as a terminal does until all of it has ended; a second Ctrl-C kills what is left."""
     try:
-        os.killpg(group, signal.SIGINT)
-        deadline = time.monotonic() + STOP_SECONDS
-        while time.monotonic() < deadline:
-            if os.waitpid(-1, os.WNOHANG)[0] == 0:
-                time.sleep(0.1)
+        for _ in range(INTERRUPTS):  # one may come where a run cannot be interrupted, and is lost
+            os.killpg(group, signal.SIGINT)
+            if _all_ended(PATIENCE_SECONDS):
+                return
         os.killpg(group, signal.SIGKILL)
     except KeyboardInterrupt:
         os.killpg(group, signal.SIGKILL)
-    except (ChildProcessError, ProcessLookupError):
+    except ProcessLookupError:
         return
+
+
+def _all_ended(seconds: float) -> bool:
+    """Wait for all children, also for those of children that have ended."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                time.sleep(0.1)
+        except ChildProcessError:
+            return True
+    return False

@@ -68,9 +68,9 @@ def test_code_report_has_figures_differences_and_a_page(
 def test_code_report_without_greedy_and_without_verdicts(
     tmp_path: Path, problem_rows: list[dict[str, Any]], problems: Path
 ) -> None:
-    solutions = solutions(tmp_path / "s.parquet", problem_rows, 2)
-    assert "greedy" not in code_report("base_eval", solutions, None, problems, tmp_path)
-    lost = pl.scan_parquet(solutions).with_columns(
+    sampled = solutions(tmp_path / "s.parquet", problem_rows, 2)
+    assert "greedy" not in code_report("base_eval", sampled, None, problems, tmp_path)
+    lost = pl.scan_parquet(sampled).with_columns(
         *(pl.lit(None, dtype=pl.String).alias(c) for c in ("verdict", "category")),
         error=pl.lit("worker_lost"),
     )

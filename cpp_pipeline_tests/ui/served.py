@@ -18,8 +18,8 @@ from typing import Any
 
 import httpx
 
-STARTS_SECONDS = 180.0
-ENDS_SECONDS = 90.0
+STARTS_SECONDS = 300.0
+ENDS_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def wait_until(condition: Callable[[], bool], seconds: float, served: Served) ->
 
 
 def _loaded(served: Served) -> bool:
-    query = "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus locationOrLoadError { __typename } } } } }"
+    query = "{ workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError { __typename } } } } }"
     try:
         entries = served.ask(query)["workspaceOrError"]["locationEntries"]
     except httpx.TransportError:

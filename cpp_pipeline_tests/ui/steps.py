@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
@@ -39,11 +38,11 @@ def launch(page: Page, served: Served, selection: str, gone: str, dumps: list[st
     page.keyboard.insert_text(selection)
     page.keyboard.press("Enter")
     expect(page.locator("svg foreignObject").get_by_text(gone, exact=True)).to_have_count(0)
-    page.get_by_role("button", name=re.compile("^Materialize all")).click()
+    page.get_by_role("button", name="Materialize all").click()
     page.get_by_role("button", name="Confirm").click()  # tables that the same functions make come along
     page.get_by_text("Select a partition or create one").click()
     for dump in dumps:
-        page.locator("label").filter(has_text=re.compile(f"^{dump}$")).click()
+        page.locator(f'[data-tooltip="{dump}"]').click()
     page.get_by_text("Partition selection").click()  # closes the list
     page.get_by_role("button", name=button).click()
     link = page.get_by_role("link", name="View", exact=True).get_attribute("href")

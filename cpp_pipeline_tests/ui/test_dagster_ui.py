@@ -17,7 +17,7 @@ from cpp_pipeline_tests.ui.steps import launch, open_graph
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-RUN_SECONDS = 180.0
+RUN_SECONDS = 600.0
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,8 @@ def test_its_row_count_preview_and_plot_are_shown(served: Served, page: Page, ru
     expect(count.get_by_role("cell").last).to_have_text(str(rows))
     shoot("asset")
     for label in ("preview", "plot"):
-        page.get_by_role("row").filter(has_text=label).get_by_text("[Show Markdown]").click()
+        row = page.get_by_role("row").filter(has=page.get_by_role("cell", name=label, exact=True))
+        row.get_by_text("[Show Markdown]").click()
         dialog = page.get_by_role("dialog")
         shown = dialog.get_by_role("table") if label == "preview" else dialog.get_by_role("img", name="plot")
         expect(shown).to_be_visible()
