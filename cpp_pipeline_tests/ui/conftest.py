@@ -40,7 +40,7 @@ bool is_palindrome(const std::string& word) {
     return turned == word;
 }
 """
-Shoot = Callable[[str], Path]
+Shoot = Callable[[str], None]
 Pages = Callable[[], "AbstractContextManager[Page]"]
 
 
@@ -51,8 +51,9 @@ def browser() -> Iterator[Browser]:
     if chromium is None:
         assert "CI" not in os.environ, "CI installs the Debian packages of the Makefile, chromium among them"
         pytest.skip("needs a browser: sudo apt-get install -y chromium")
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=WAITS_MS)
     with sync_playwright() as playwright:
         sandboxed = os.geteuid() != 0  # chromium's own sandbox refuses root
         found = playwright.chromium.launch(executable_path=chromium, chromium_sandbox=sandboxed)
@@ -93,10 +94,8 @@ def page(pages: Pages) -> Iterator[Page]:
 def shoot(page: Page, pictures: Path) -> Shoot:
     """Keep a screenshot for people."""
 
-    def take(name: str) -> Path:
-        path = pictures / f"{name}.png"
-        page.screenshot(path=path)
-        return path
+    def take(name: str) -> None:
+        page.screenshot(path=pictures / f"{name}.png", full_page=True, animations="disabled")
 
     return take
 

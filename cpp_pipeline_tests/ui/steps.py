@@ -11,6 +11,8 @@ from cpp_pipeline_tests.ui.served import Served
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
+ENDS_MS = 600_000
+
 
 def open_graph(page: Page, served: Served) -> Locator:
     """The asset graph as the UI opens it; returns the drawing."""
@@ -48,3 +50,9 @@ def launch(page: Page, served: Served, selection: str, gone: str, dumps: list[st
     link = page.get_by_role("link", name="View", exact=True).get_attribute("href")
     assert link
     return link
+
+
+def wait_for(page: Page, address: str, status: str) -> None:
+    """Watch the page of a run or a backfill until it shows how it ended."""
+    page.goto(address)
+    expect(page.get_by_text(status, exact=True).first).to_be_visible(timeout=ENDS_MS)

@@ -12,12 +12,10 @@ from cpp_pipeline.storage.store import Store
 from cpp_pipeline_tests.test_killed import descendants, survivors
 from cpp_pipeline_tests.ui.conftest import Pages, Shoot
 from cpp_pipeline_tests.ui.served import Served, stop
-from cpp_pipeline_tests.ui.steps import launch, open_graph
+from cpp_pipeline_tests.ui.steps import launch, open_graph, wait_for
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
-
-RUN_SECONDS = 600.0
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +42,7 @@ def test_the_graph_shows_all_groups(served: Served, page: Page, shoot: Shoot) ->
 
 
 def test_a_table_of_one_dump_is_made(served: Served, page: Page, run: str, shoot: Shoot) -> None:
-    page.goto(served.url + run)
-    expect(page.get_by_text("Success", exact=True).first).to_be_visible(timeout=RUN_SECONDS * 1000)
+    wait_for(page, served.url + run, "Success")
     shoot("run")
     query = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status tags { key value } } } }"
     found = served.ask(query, id=run.rpartition("/")[2])["runOrError"]
@@ -55,8 +52,7 @@ def test_a_table_of_one_dump_is_made(served: Served, page: Page, run: str, shoot
 
 
 def test_its_row_count_preview_and_plot_are_shown(served: Served, page: Page, run: str, shoot: Shoot) -> None:
-    page.goto(served.url + run)
-    expect(page.get_by_text("Success", exact=True).first).to_be_visible(timeout=RUN_SECONDS * 1000)
+    wait_for(page, served.url + run, "Success")
     page.goto(f"{served.url}/assets/docstring_pairs?view=overview")
     rows = Store(str(served.root)).scan("docstring_pairs", ["one"]).collect().height
     count = page.get_by_role("row").filter(has_text="dagster/partition_row_count")
@@ -76,8 +72,7 @@ def test_its_row_count_preview_and_plot_are_shown(served: Served, page: Page, ru
 
 
 def test_a_backfill_of_two_dumps_ends_well(served: Served, page: Page, backfill: str, shoot: Shoot) -> None:
-    page.goto(served.url + backfill)
-    expect(page.get_by_text("Succeeded", exact=True).first).to_be_visible(timeout=RUN_SECONDS * 1000)
+    wait_for(page, served.url + backfill, "Succeeded")
     shoot("backfill")
     query = "query($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } } }"
     found = served.ask(query, id=backfill.rpartition("/")[2])
