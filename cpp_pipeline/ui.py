@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -22,8 +23,9 @@ from cpp_pipeline.storage.dumps import dumps
 from cpp_pipeline.storage.store import Store
 
 HOST = "127.0.0.1"
-INTERRUPTS, PATIENCE_SECONDS = 4, 15.0
-"""A run that is at work is interrupted and ends as failed; what has not ended after all of these is killed."""
+PATIENCE_SECONDS = 10.0
+INTERRUPTS = 4
+"""Of a run that is at work, which then ends as failed. One may come where a run cannot be interrupted, and is lost."""
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -85,17 +87,17 @@ def _adopt_orphans() -> None:
 
 
 def _end(group: int) -> None:
-    """Interrupt a process group as a terminal does until all of it has ended; a second Ctrl-C kills what is left."""
+    """Interrupt the services, then runs that are at work, until all have ended; a second Ctrl-C kills what is left."""
     try:
-        for _ in range(INTERRUPTS):  # one may come where a run cannot be interrupted, and is lost
-            os.killpg(group, signal.SIGINT)
+        for interrupt in (os.kill, *(os.killpg,) * INTERRUPTS):
+            with suppress(ProcessLookupError):
+                interrupt(group, signal.SIGINT)
             if _all_ended(PATIENCE_SECONDS):
                 return
-        os.killpg(group, signal.SIGKILL)
     except KeyboardInterrupt:
+        pass
+    with suppress(ProcessLookupError):
         os.killpg(group, signal.SIGKILL)
-    except ProcessLookupError:
-        return
 
 
 def _all_ended(seconds: float) -> bool:
