@@ -17,9 +17,9 @@ from cpp_pipeline.storage.store import Store
 from cpp_pipeline.summary import Summary
 
 INSTANCE_YAML = """\
-telemetry:
-  enabled: false
 nux:
+  enabled: false
+telemetry:
   enabled: false
 """
 
