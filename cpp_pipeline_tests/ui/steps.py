@@ -52,7 +52,14 @@ def launch(page: Page, served: Served, selection: str, gone: str, dumps: list[st
     return link
 
 
-def wait_for(page: Page, address: str, status: str) -> None:
-    """Watch the page of a run or a backfill until it shows how it ended."""
+def wait_for_run(page: Page, address: str) -> None:
+    """Watch the page of a run until it says that it has succeeded."""
     page.goto(address)
-    expect(page.get_by_text(status, exact=True).first).to_be_visible(timeout=ENDS_MS)
+    expect(page.get_by_text("Success", exact=True).first).to_be_visible(timeout=ENDS_MS)
+
+
+def wait_for_backfill(page: Page, address: str) -> None:
+    """Watch the page of a backfill until its status, and not the head of a column, says that it has succeeded."""
+    page.goto(address)
+    status = page.get_by_text("Status", exact=True).locator("..")
+    expect(status.get_by_text("Succeeded", exact=True)).to_be_visible(timeout=ENDS_MS)
