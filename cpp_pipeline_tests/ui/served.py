@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 
+SEED = 3
 STARTS_SECONDS = 300.0
 ENDS_SECONDS = 120.0
 
@@ -65,9 +66,9 @@ def free_port() -> int:
 def start(root: Path, log: Path, env: Mapping[str, str]) -> Served:
     """Start the UI of a root; returns when its code location is loaded."""
     port = free_port()
-    arguments = command("ui", "--root", str(root), "--preset", "smoke", "--port", str(port))
+    settings = ["--root", str(root), "--preset", "smoke", "--seed", str(SEED), "--port", str(port)]
     with log.open("wb") as out:
-        process = subprocess.Popen(arguments, stdout=out, stderr=subprocess.STDOUT, env=dict(env))
+        process = subprocess.Popen(command("ui", *settings), stdout=out, stderr=subprocess.STDOUT, env=dict(env))
     served = Served(f"http://127.0.0.1:{port}", root, process, log)
     wait_until(lambda: _loaded(served), STARTS_SECONDS, served)
     return served

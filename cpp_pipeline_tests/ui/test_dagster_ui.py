@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from playwright.sync_api import expect
 
+from cpp_pipeline.models.presets import preset
 from cpp_pipeline.storage.assets import OWNERS
 from cpp_pipeline.storage.store import Store
 from cpp_pipeline_tests.test_killed import descendants, survivors
 from cpp_pipeline_tests.ui.conftest import Pages, Shoot
-from cpp_pipeline_tests.ui.served import Served, stop
+from cpp_pipeline_tests.ui.served import SEED, Served, stop
 from cpp_pipeline_tests.ui.steps import launch, open_graph, wait_for_backfill, wait_for_run
 
 if TYPE_CHECKING:
@@ -41,6 +43,15 @@ def test_the_graph_shows_all_groups(served: Served, page: Page, shoot: Shoot) ->
         expect(drawing.get_by_text(group, exact=True)).to_be_visible()
     nodes = served.ask("{ assetNodes { groupName } }")["assetNodes"]
     assert {n["groupName"] for n in nodes} == set(OWNERS)
+
+
+def test_root_preset_and_seed_of_the_command_hold(served: Served) -> None:
+    query = """{ assetNodes(assetKeys: [{path: ["cmake_problems"]}]) {
+        metadataEntries { label ... on JsonMetadataEntry { jsonString } } } }"""
+    entries = served.ask(query)["assetNodes"][0]["metadataEntries"]
+    config = json.loads(next(e["jsonString"] for e in entries if e["label"] == "config"))
+    smoke = preset("smoke")
+    assert config == {"train": smoke.cmake_train, "eval": smoke.cmake_eval, "seed": SEED}
 
 
 def test_a_table_of_one_dump_is_made(served: Served, page: Page, launched: Launched, shoot: Shoot) -> None:
