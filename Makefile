@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 ROOT ?= data
 PRESET ?= tiny
 SEED ?= 0
+PORT ?= 3000
 HUMANEVAL ?= ../shared/data/humaneval_cpp.jsonl
 # Folder filled by scripts/bench-corpora; without it the data subjects say "not run".
 BENCH_DATA ?=
@@ -15,8 +16,8 @@ BENCH_DATA ?=
 run: setup  ## the whole chain, from dumps to the evaluated GSPO checkpoint
 	$(BIN)/cpp-pipeline run --root $(ROOT) --preset $(PRESET) --seed $(SEED)
 
-ui: setup  ## the Dagster UI on the same runs and data
-	$(BIN)/cpp-pipeline ui --root $(ROOT) --preset $(PRESET) --seed $(SEED)
+ui: setup  ## the Dagster UI on the same runs and data; Ctrl-C ends it
+	$(BIN)/cpp-pipeline ui --root $(ROOT) --preset $(PRESET) --seed $(SEED) --port $(PORT)
 
 test: setup lint  ## everything that has to hold at each commit
 	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile --no-loadscope-reorder
@@ -44,7 +45,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 packages:
-	@./scripts/debian-packages g++ cmake ninja-build bubblewrap mold valgrind
+	@./scripts/debian-packages g++ cmake ninja-build bubblewrap mold valgrind chromium
 
 clean:
 	rm -rf $(VENV) .dagster .mypy_cache .ruff_cache .pytest_cache

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -87,13 +86,12 @@ def _summary_table(summary: object) -> Table:
 
 @app.command()
 def ui(root: Root = "data", preset: PresetName = "tiny", seed: Seed = 0, port: int = 3000) -> None:
-    """Open the Dagster UI on the runs and data of a root."""
-    from cpp_pipeline.main_job import environment
+    """Open the Dagster UI on the runs and data of a root; Ctrl-C ends it."""
+    from cpp_pipeline.storage.space import told_plainly
+    from cpp_pipeline.ui import serve
 
-    os.environ.update(environment(root), CPP_PIPELINE_PRESET=preset, CPP_PIPELINE_SEED=str(seed))
-    workspace = Path(__file__).resolve().parents[1] / "workspace.yaml"
-    command = [sys.executable, "-m", "dagster", "dev", "-w", str(workspace), "-p", str(port)]
-    raise typer.Exit(subprocess.call(command))
+    with told_plainly(root):
+        raise typer.Exit(serve(root, preset, seed, port))
 
 
 @app.command()

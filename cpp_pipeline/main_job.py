@@ -17,6 +17,8 @@ from cpp_pipeline.storage.store import Store
 from cpp_pipeline.summary import Summary
 
 INSTANCE_YAML = """\
+nux:
+  enabled: false
 telemetry:
   enabled: false
 """

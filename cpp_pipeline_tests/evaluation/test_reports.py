@@ -17,6 +17,7 @@ from cpp_pipeline.problems.family import generate
 from cpp_pipeline.rollouts.merge import distinct_candidates, solution_row
 from cpp_pipeline.sandbox.types import CMakeResult, Result
 from cpp_pipeline.schemas import TABLES
+from cpp_pipeline_tests.evaluation.material import solutions
 
 N = 24
 
@@ -33,21 +34,6 @@ def problems(tmp_path_factory: pytest.TempPathFactory, problem_rows: list[dict[s
     return path
 
 
-def _solutions(path: Path, problem_rows: list[dict[str, Any]], passing: int, k: int = 4) -> Path:
-    """k samples a problem, `passing` of them accepted (none for every fourth problem)."""
-    rows = []
-    for number, problem in enumerate(problem_rows):
-        good = 0 if number % 4 == 0 else passing
-        samples = [(problem["reference"], 40, False)] * good + [("int solve(", 3, True)] * (k - good)
-        for candidate in distinct_candidates(problem["problem_id"], "prompt", samples):
-            right = candidate.code == problem["reference"]
-            passed = 10 if right else 0
-            result = Result(candidate.solution_id, "AC" if right else "CE", right, passed, 10)
-            rows.append(solution_row(candidate, result))
-    TABLES["pass_k_solutions"].frame(rows).sink_parquet(path)
-    return path
-
-
 def _page(folder: Path) -> str:
     text = (folder / "index.html").read_text()
     assert text.startswith("<!doctype html>")
@@ -58,9 +44,9 @@ def _page(folder: Path) -> str:
 def test_code_report_has_figures_differences_and_a_page(
     tmp_path: Path, problem_rows: list[dict[str, Any]], problems: Path
 ) -> None:
-    before = _solutions(tmp_path / "before.parquet", problem_rows, 1)
-    after = _solutions(tmp_path / "after.parquet", problem_rows, 2)
-    greedy = _solutions(tmp_path / "greedy.parquet", problem_rows, 1, k=1)
+    before = solutions(tmp_path / "before.parquet", problem_rows, 1)
+    after = solutions(tmp_path / "after.parquet", problem_rows, 2)
+    greedy = solutions(tmp_path / "greedy.parquet", problem_rows, 1, k=1)
     metrics = code_report("sft_eval", after, greedy, problems, tmp_path, [("base_eval", before)])
     assert json.loads((tmp_path / "metrics.json").read_text()) == metrics
     assert metrics["pass@1"]["value"] == pytest.approx(0.375)
@@ -82,9 +68,9 @@ def test_code_report_has_figures_differences_and_a_page(
 def test_code_report_without_greedy_and_without_verdicts(
     tmp_path: Path, problem_rows: list[dict[str, Any]], problems: Path
 ) -> None:
-    solutions = _solutions(tmp_path / "s.parquet", problem_rows, 2)
-    assert "greedy" not in code_report("base_eval", solutions, None, problems, tmp_path)
-    lost = pl.scan_parquet(solutions).with_columns(
+    sampled = solutions(tmp_path / "s.parquet", problem_rows, 2)
+    assert "greedy" not in code_report("base_eval", sampled, None, problems, tmp_path)
+    lost = pl.scan_parquet(sampled).with_columns(
         *(pl.lit(None, dtype=pl.String).alias(c) for c in ("verdict", "category")),
         error=pl.lit("worker_lost"),
     )
@@ -94,7 +80,7 @@ def test_code_report_without_greedy_and_without_verdicts(
 
 
 def test_funnel_only_narrows(tmp_path: Path, problem_rows: list[dict[str, Any]]) -> None:
-    found = funnel(pl.scan_parquet(_solutions(tmp_path / "s.parquet", problem_rows, 2)))
+    found = funnel(pl.scan_parquet(solutions(tmp_path / "s.parquet", problem_rows, 2)))
     assert list(found.values()) == [96, 96, 36, 36, 36, 36]
 
 

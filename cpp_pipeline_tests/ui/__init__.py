@@ -1,0 +1,1 @@
+"""Tests in a real browser: what users of the Dagster UI and of the report pages see and do."""

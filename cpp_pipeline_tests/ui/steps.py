@@ -1,0 +1,65 @@
+"""What a user does with the mouse, several times over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from playwright.sync_api import expect
+
+from cpp_pipeline_tests.ui.served import Served
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+ENDS_MS = 600_000
+
+
+def open_graph(page: Page, served: Served) -> Locator:
+    """The asset graph as the UI opens it; returns the drawing."""
+    page.goto(f"{served.url}/asset-groups")
+    drawing = page.locator("svg foreignObject")
+    expect(drawing.first).to_be_visible()
+    return drawing
+
+
+def launch(page: Page, served: Served, selection: str, gone: str, dumps: list[str], button: str) -> str:
+    """Select assets in the graph, press Materialize, choose partitions, press `button`.
+
+    Parameters
+    ----------
+    gone
+        A group that is no longer in the graph once the selection holds.
+
+    Returns
+    -------
+    str
+        Address of what was launched.
+    """
+    open_graph(page, served)
+    page.locator(".CodeMirror").click()
+    page.keyboard.insert_text(selection)
+    page.keyboard.press("Enter")
+    expect(page.locator("svg foreignObject").get_by_text(gone, exact=True)).to_have_count(0)
+    page.get_by_role("button", name="Materialize all").click()
+    page.get_by_role("button", name="Confirm").click()  # tables that the same functions make come along
+    page.get_by_text("Select a partition or create one").click()
+    for dump in dumps:
+        page.locator(f'[data-tooltip="{dump}"]').click()
+    page.get_by_text("Partition selection").click()  # closes the list
+    page.get_by_role("button", name=button).click()
+    link = page.get_by_role("link", name="View", exact=True).get_attribute("href")
+    assert link
+    return link
+
+
+def wait_for_run(page: Page, address: str) -> None:
+    """Watch the page of a run until it says that it has succeeded."""
+    page.goto(address)
+    expect(page.get_by_text("Success", exact=True).first).to_be_visible(timeout=ENDS_MS)
+
+
+def wait_for_backfill(page: Page, address: str) -> None:
+    """Watch the page of a backfill until its status, and not the head of a column, says that it has succeeded."""
+    page.goto(address)
+    status = page.get_by_text("Status", exact=True).locator("..")
+    expect(status.get_by_text("Succeeded", exact=True)).to_be_visible(timeout=ENDS_MS)
