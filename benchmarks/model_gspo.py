@@ -100,8 +100,8 @@ def _agreement(name: str, ours: Ask, trl: Ask, folder: Path, against: str) -> It
         notes=f"gradients differ by {gap:.1e} of their length", against=against,
     )  # fmt: skip
     losses = [ask("training_pass").result for ask in (ours, trl)]
-    shown = [" ".join(f"{loss:.6f}" for loss in side) for side in losses]
-    yield Row(_NAME, f"{name}: losses of the steps", *shown, against=against)
+    mine, other = (" ".join(f"{loss:.6f}" for loss in side) for side in losses)
+    yield Row(_NAME, f"{name}: losses of the steps", mine, other, against=against)
 
 
 def _cpu(ask: Ask, do: str) -> float:

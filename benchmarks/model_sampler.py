@@ -29,7 +29,7 @@ def run(options: Options) -> list[Row]:
     """Ratios for two shapes of model, two kinds of length and two caches of the peer."""
     against = f"transformers {version('transformers')}, torch {version('torch')}"
     sizes = options.size((("tiny", 32, 8, 110), ("d4", 8, 8, 128)), (("smoke", 2, 2, 8),))
-    return [row for name, *size in sizes for row in _compared(name, *size, against, options)]
+    return [row for size in sizes for row in _compared(*size, against, options)]
 
 
 def _compared(name: str, prompts: int, n: int, new_tokens: int, against: str, options: Options) -> Iterator[Row]:

@@ -50,8 +50,8 @@ def _compared(name: str, count: int, tokens: int, options: Options) -> Iterator[
         yield _agreement(name, ours, plain, packed, folder, against)
 
         def row(what: str, peer: str, do: str, **order: object) -> Row:
-            found = in_turn(options.turns(5), *(_timed(side, do, **order) for side in (ours, plain)))
-            return ratio_row(_NAME, f"{name}: {what}", *found, "CPU s", against=f"{peer}, {against}")
+            mine, theirs = in_turn(options.turns(5), *(_timed(side, do, **order) for side in (ours, plain)))
+            return ratio_row(_NAME, f"{name}: {what}", mine, theirs, "CPU ms", against=f"{peer}, {against}")
 
         size = f"{count} packed rows of {tokens} tokens"
         yield row(f"forward and backward, {size}", "plain loop", "gradient", rows=packed, file="")
@@ -72,7 +72,7 @@ def _supervised(rng: np.random.Generator, vocab: int, longest: int) -> tuple[lis
 
 
 def _timed(side: Ask, do: str, **order: object) -> Callable[[], float]:
-    return lambda: side(do, **order).cpu
+    return lambda: 1000 * side(do, **order).cpu
 
 
 def _agreement(name: str, ours: Ask, plain: Ask, rows: Rows, folder: Path, against: str) -> Row:
@@ -98,9 +98,9 @@ def _nanochat(what: str, name: str, packed: Rows, ours: Ask, options: Options, s
         "load", checkout=str(options.nanochat), layers=shape.layers, width=shape.width, heads=shape.heads,
         kv_heads=shape.kv_heads, vocab=shape.vocab, tokens=len(packed[0]) - 1,
     ).result  # fmt: skip
-    found = in_turn(options.turns(5), *(_timed(side, "packed_step", rows=packed) for side in (ours, peer)))
+    mine, theirs = in_turn(options.turns(5), *(_timed(side, "packed_step", rows=packed) for side in (ours, peer)))
     against = f"nanochat {_commit(options.nanochat)}, torch {version('torch')}, {parameters / 1e6:.1f} M parameters"
-    return ratio_row(_NAME, what, *found, "CPU s", against=against)
+    return ratio_row(_NAME, what, mine, theirs, "CPU ms", against=against)
 
 
 def _commit(checkout: Path) -> str:

@@ -13,9 +13,8 @@ _held: dict[str, Any] = {}
 
 def load(folder: str) -> None:
     """Read FOLDER/model."""
-    _held["model"] = AutoModelForCausalLM.from_pretrained(
-        f"{folder}/model", dtype=torch.float32, attn_implementation="sdpa"
-    ).eval()
+    model = AutoModelForCausalLM.from_pretrained(f"{folder}/model", dtype=torch.float32, attn_implementation="sdpa")
+    _held["model"] = model.train(False)
 
 
 @torch.inference_mode()

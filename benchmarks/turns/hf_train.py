@@ -62,7 +62,7 @@ def optimizer_step() -> None:
 
 def _packed(rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
     ids = torch.tensor(rows)
-    return ids[:, :-1], ids[:, 1:]
+    return ids[:, :-1], ids[:, 1:].contiguous()
 
 
 def _step(inputs: torch.Tensor, targets: torch.Tensor, mask: torch.Tensor | None) -> float:
