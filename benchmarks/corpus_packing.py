@@ -2,9 +2,9 @@
 
 The same random documents: three in five may not be cut and fit a row (functions, infilling), the others are texts of up
 to four rows. Ours packs best-fit-decreasing and lets those that may be cut flow into what rows have left. TRL's
-`bfd_split` cuts what is longer than a row, `bfd` throws its rest away, `wrapped` cuts everywhere. Each takes documents
-in its own form, lists of numbers here and an Arrow column there, and gives rows in memory; then on disk, shards with
-hashes here and a saved dataset there.
+`bfd_split` cuts what is longer than a row, `bfd` throws its rest away, `wrapped` cuts everywhere. First packing
+alone, from each one's own form of documents, lists of numbers here and an Arrow column there. Then equal work, from
+lists of numbers, as a tokenizer gives them, to files: shards with hashes here, a saved dataset there.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _compared(row_tokens: int, tokens: int, options: Options) -> Iterator[Row]:
         file = f"{folder}/documents.npz"
         np.savez(file, ids=made["ids"], ends=made["ends"], may_cut=made["may_cut"])
         ours("load", file=file)
-        mine = ours("in_memory", row_tokens=row_tokens).result
+        mine = ours("tokens", row_tokens=row_tokens).result
         padding = 1 - mine[1] / (mine[0] * row_tokens)
         yield Row(
             _NAME, f"{what}: padding", f"{padding:.2%}", bar=f"<= {_MOST_PADDING:.0%}, no token lost",
@@ -71,7 +71,7 @@ def _compared(row_tokens: int, tokens: int, options: Options) -> Iterator[Row]:
 
 
 def _quality(strategy: str, trl: Ask, row_tokens: int, total: int, padding: float, what: str, against: str) -> Row:
-    rows, kept = trl("in_memory", row_tokens=row_tokens, strategy=strategy).result
+    rows, kept = trl("tokens", row_tokens=row_tokens, strategy=strategy).result
     share = f"{1 - kept / (rows * row_tokens):.2%}"
     notes = f"{rows} rows, {(total - kept) / total:.1%} of the tokens lost"
     return Row(_NAME, f"{what}: padding of {strategy}", f"{padding:.2%}", share, notes=notes, against=against)
@@ -89,8 +89,8 @@ def _speed(
             timed(ours, "on_disk", vocab=_VOCAB, folder=f"{folder}/ours"),
             timed(trl, "on_disk", strategy=strategy, folder=f"{folder}/trl"),
         )
-        for place, sides in (("in memory", memory), ("to disk", disk)):
+        for place, sides in (("packed in memory", memory), ("from lists of ids to files", disk)):
             mine, theirs = in_turn(options.turns(5), *sides)
-            row = f"{what}: packed {place}, against {strategy}"
+            row = f"{what}: {place}, against {strategy}"
             notes = " and ".join(f"{1000 / np.median(side):.0f}" for side in (mine, theirs)) + " M tokens a CPU s"
             yield ratio_row(_NAME, row, mine, theirs, "CPU ns/token", notes=notes, against=against)

@@ -24,7 +24,7 @@ from cpp_pipeline.models.presets import PRESETS
 
 _NAME = "model_gspo"
 _GROUP_SIZE, _STEPS = 8, 4
-_LEAST, _MOST_GAP = 1.0, 1e-3
+_LEAST, _MOST_GAP, _MOST_LOSS_GAP = 1.0, 1e-5, 1e-5
 _FIRST_ORDINARY_ID = 32
 _SHIFT_NATS = 2e-4
 
@@ -82,7 +82,7 @@ def _compared(name: str, groups: int, python: Path, against: str, options: Optio
         yield from _agreement(name, ours, trl, Path(folder), against)
         sides = [partial(_cpu, side, do) for side, do in ((ours, "training_pass"), (trl, "training_pass"))]
         sides.append(partial(_cpu, trl, "whole_pass"))
-        mine, steps, whole = in_turn(options.turns(5), *sides)
+        mine, steps, whole = in_turn(options.turns(3), *sides)
         what = f"{name}: {_STEPS} optimizer steps on {len(given)} rollouts"
         notes = _sizes(given)
         yield ratio_row(_NAME, what, mine, steps, "CPU s", _LEAST, notes, against)
@@ -101,7 +101,12 @@ def _agreement(name: str, ours: Ask, trl: Ask, folder: Path, against: str) -> It
     )  # fmt: skip
     losses = [ask("training_pass").result for ask in (ours, trl)]
     mine, other = (" ".join(f"{loss:.6f}" for loss in side) for side in losses)
-    yield Row(_NAME, f"{name}: losses of the steps", mine, other, against=against)
+    apart = max(abs(a - b) for a, b in zip(*losses, strict=True))
+    yield Row(
+        _NAME, f"{name}: losses of the {_STEPS} steps, each on the weights that the last one left", mine, other,
+        bar=f"differ by <= {_MOST_LOSS_GAP:g}", ok=apart <= _MOST_LOSS_GAP, notes=f"differ by {apart:.1e}",
+        against=against,
+    )  # fmt: skip
 
 
 def _cpu(ask: Ask, do: str) -> float:

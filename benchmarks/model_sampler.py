@@ -57,7 +57,7 @@ def _compared(name: str, prompts: int, n: int, new_tokens: int, against: str, op
 def _rows(what: str, ours: Ask, peer: Ask, order: dict[str, object], against: str, options: Options) -> Iterator[Row]:
     sides = [partial(_milliseconds_a_token, ours, order)]
     sides += [partial(_milliseconds_a_token, peer, {**order, "cache": cache}) for cache in _CACHES]
-    mine, *others = in_turn(options.turns(5), *sides)
+    mine, *others = in_turn(options.turns(3), *sides)
     for name, theirs in zip(_CACHES.values(), others, strict=True):
         yield ratio_row(_NAME, f"{what}; {name}", mine, theirs, "CPU ms/token", _LEAST, against=against)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -21,15 +20,18 @@ def load(file: str) -> None:
     _documents[:] = [Packable(part.tolist(), bool(cut)) for part, cut in zip(parts, held["may_cut"], strict=True)]
 
 
-def in_memory(row_tokens: int) -> tuple[int, int]:
+def tokens(row_tokens: int) -> tuple[int, int]:
     """Rows, and tokens in them."""
     rows = list(pack(_documents, row_tokens, _PAD))
     return len(rows), sum(int(np.count_nonzero(row)) for row in rows)
 
 
-def on_disk(row_tokens: int, vocab: int, folder: str) -> int:
-    """Packed and written as shards with their manifest; bytes on disk."""
-    shutil.rmtree(folder, ignore_errors=True)
+def in_memory(row_tokens: int) -> int:
+    """Packed; the number of rows."""
+    return len(list(pack(_documents, row_tokens, _PAD)))
+
+
+def on_disk(row_tokens: int, vocab: int, folder: str) -> None:
+    """Packed and written as shards with their manifest."""
     rows = pack(_documents, row_tokens, _PAD)
     write_shards(rows, Path(folder), seq_tokens=row_tokens - 1, vocab=vocab, pad_id=_PAD, tokenizer_sha256="")
-    return sum(p.stat().st_size for p in Path(folder).iterdir())

@@ -132,8 +132,8 @@ def _steps(batches: list[dict[str, Any]]) -> list[float]:
     optimizer = trainer.create_optimizer()
     losses = []
     for batch in batches:
+        optimizer.zero_grad()
         losses.append(float(trainer.training_step(trainer.model, batch, None)))
         trainer.accelerator.clip_grad_norm_(trainer.model.parameters(), trainer.args.max_grad_norm)
         optimizer.step()
-        optimizer.zero_grad()
     return losses

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,22 +13,25 @@ _held: dict[str, Any] = {}
 
 
 def load(file: str) -> None:
-    """Read `ids` and `ends` from FILE as an Arrow column, which TRL works on."""
+    """Read `ids` and `ends` from FILE: as lists of numbers, and as the Arrow column that TRL works on."""
     held = np.load(file)
+    _held["lists"] = [part.tolist() for part in np.split(held["ids"], held["ends"][:-1])]
     offsets = pa.array(np.concatenate(([0], held["ends"])), pa.int32())
     column = pa.ListArray.from_arrays(offsets, pa.array(held["ids"], pa.int32()))
-    _held["documents"] = Dataset(pa.table({"input_ids": column}))
+    _held["column"] = Dataset(pa.table({"input_ids": column}))
 
 
-def in_memory(row_tokens: int, strategy: str) -> tuple[int, int]:
+def tokens(row_tokens: int, strategy: str) -> tuple[int, int]:
     """Rows, and tokens in them."""
-    rows = pack_dataset(_held["documents"], row_tokens, strategy).with_format("arrow")["input_ids"]
-    column = rows[:] if not isinstance(rows, pa.ChunkedArray) else rows
-    return len(column), int(sum(len(chunk.flatten()) for chunk in column.chunks))
+    rows = pack_dataset(_held["column"], row_tokens, strategy).with_format("arrow")[:]["input_ids"]
+    return len(rows), sum(len(chunk.flatten()) for chunk in rows.chunks)
 
 
-def on_disk(row_tokens: int, strategy: str, folder: str) -> int:
-    """Packed and saved as datasets saves; bytes on disk."""
-    shutil.rmtree(folder, ignore_errors=True)
-    pack_dataset(_held["documents"], row_tokens, strategy).save_to_disk(folder)
-    return sum(p.stat().st_size for p in Path(folder).rglob("*") if p.is_file())
+def in_memory(row_tokens: int, strategy: str) -> int:
+    """Packed from the column; the number of rows."""
+    return len(pack_dataset(_held["column"], row_tokens, strategy))
+
+
+def on_disk(row_tokens: int, strategy: str, folder: str) -> None:
+    """From lists of numbers to a saved dataset."""
+    pack_dataset(Dataset.from_dict({"input_ids": _held["lists"]}), row_tokens, strategy).save_to_disk(folder)
