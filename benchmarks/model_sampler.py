@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 
@@ -46,12 +47,12 @@ def _compared(name: str, prompts: int, n: int, new_tokens: int, against: str, op
         for side in (ours, peer):
             side("load", folder=folder)
         yield _greedy(name, ours, peer, order, against)
-        size = f"{name}, {prompts} prompts x {n}, at most {new_tokens} new tokens"
+        size = f"{prompts} prompts x {n} completions, at most {new_tokens} new tokens"
         ends = rng.choice(np.arange(_FIRST_ORDINARY_ID, vocab), vocab // _MEAN_LENGTH, replace=False).tolist()
-        for what, stops in (("all of full length", []), ("lengths differ", ends)):
-            yield from _rows(
-                f"{size}, {what}", ours, peer, {**order, "temperature": 1.0, "ends": stops}, against, options
-            )
+        for what, stops in (("full length", []), ("lengths differ", ends)):
+            sampled = {**order, "temperature": 1.0, "ends": stops}
+            for row in _rows(f"{name}, {what}", ours, peer, sampled, against, options):
+                yield replace(row, notes=size)
 
 
 def _rows(what: str, ours: Ask, peer: Ask, order: dict[str, object], against: str, options: Options) -> Iterator[Row]:
@@ -59,7 +60,7 @@ def _rows(what: str, ours: Ask, peer: Ask, order: dict[str, object], against: st
     sides += [partial(_milliseconds_a_token, peer, {**order, "cache": cache}) for cache in _CACHES]
     mine, *others = in_turn(options.turns(3), *sides)
     for name, theirs in zip(_CACHES.values(), others, strict=True):
-        yield ratio_row(_NAME, f"{what}; {name}", mine, theirs, "CPU ms/token", _LEAST, against=against)
+        yield ratio_row(_NAME, f"{what}, against {name}", mine, theirs, "CPU ms/token", _LEAST, against=against)
 
 
 def _milliseconds_a_token(ask: Ask, order: dict[str, object]) -> float:

@@ -135,7 +135,7 @@ def _plot(rows: Sequence[Row], path: Path) -> None:
         if row.least is not None:
             axes.plot([row.least, row.least], [at - 0.4, at + 0.4], color="black")
     axes.axvline(1, color="#999", linewidth=1, zorder=0)
-    axes.set_yticks(range(len(shown)), [f"{row.subject}: {row.what}" for row, _ in shown])
+    axes.set_yticks(range(len(shown)), [f"{row.subject}: {row.what}" for row, _ in shown], fontsize=8)
     axes.invert_yaxis()
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}x")
