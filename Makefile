@@ -10,6 +10,8 @@ PORT ?= 3000
 HUMANEVAL ?= ../shared/data/humaneval_cpp.jsonl
 # Folder filled by scripts/bench-corpora; without it the data subjects say "not run".
 BENCH_DATA ?=
+# Checkout of karpathy/nanochat, a peer that is in no registry; without it its row says "not run".
+PEER_NANOCHAT ?=
 
 .PHONY: run test test-slow bench e2e lint ui setup packages clean
 
@@ -27,7 +29,8 @@ test-slow: setup  ## proofs of minutes
 
 bench: setup  ## measured claims, alone on the machine; NAMES="sandbox_speed ..." runs some, OUT=docs keeps them
 	$(BIN)/python -m benchmarks --humaneval $(HUMANEVAL) --seed $(SEED) $(if $(BENCH_DATA),\
-		--corpora $(BENCH_DATA)/trees --histories $(BENCH_DATA)/histories --peers $(BENCH_DATA)/peers) $(if $(OUT),--out $(OUT)) $(NAMES)
+		--corpora $(BENCH_DATA)/trees --histories $(BENCH_DATA)/histories --peers $(BENCH_DATA)/peers) \
+		$(if $(PEER_NANOCHAT),--nanochat $(PEER_NANOCHAT)) $(if $(OUT),--out $(OUT)) $(NAMES)
 
 lint: setup
 	$(BIN)/ruff check cpp_pipeline cpp_pipeline_tests benchmarks

@@ -36,8 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--humaneval", type=Path, default=_HERE.parent / "../shared/data/humaneval_cpp.jsonl")
     for name, holds in _FOLDERS.items():
         parser.add_argument(f"--{name}", type=Path, help=f"folder of {holds}; see scripts/bench-corpora")
+    parser.add_argument("--nanochat", type=Path, help="checkout of karpathy/nanochat, a peer that is in no registry")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="workers of ours and of each peer")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--repeats", type=int, help="turns of ours and of each peer; default: by subject")
     parser.add_argument("--quick", action="store_true", help="small sizes: shows that it works, measures little")
     parser.add_argument(
         "--out", type=Path, help="folder of the page, which keeps its other subjects; default: docs, for a whole run"
@@ -50,11 +52,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not args.humaneval.is_file() and any(name.startswith("sandbox") for name in chosen):
         print(f"{args.humaneval} is not there: give HumanEval-X C++ (JSONL) with --humaneval", file=sys.stderr)
         return 2
-    absent = [str(f) for f in (args.corpora, args.histories, args.peers) if f is not None and not f.is_dir()]
+    if args.repeats is not None and args.repeats < 1:
+        parser.error(f"--repeats {args.repeats}: at least 1")
+    folders = (args.corpora, args.histories, args.peers, args.nanochat)
+    absent = [str(f) for f in folders if f is not None and not f.is_dir()]
     if absent:
         print(f"{', '.join(absent)}: no such folder", file=sys.stderr)
         return 2
-    options = Options(args.humaneval, args.workers, args.quick, args.seed, args.corpora, args.histories, args.peers)
+    options = Options(args.humaneval, args.workers, args.quick, args.seed, *folders, args.repeats)
     found = {name: _measured(name, options) for name in chosen}
     rows = [row for subject in found.values() for row in subject.rows]
     report.show(rows)

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from benchmarks.common.corpora import corpora, not_run, peer_python
+from benchmarks.common.corpora import corpora, not_run, peer_python, peer_version
 from benchmarks.common.planted import planted, real_functions
 from benchmarks.common.rows import Options, Row
 from cpp_pipeline.extract.token_table import token_table
@@ -79,6 +79,7 @@ def _against_datasketch(
         SUBJECT, "CPU against datasketch, 128 permutations", f"{ours:.2f} s", f"{peer['cpu']:.2f} s", ratio,
         bar=">= 10x", ok=ratio >= 10, least=10,
         notes=f"datasketch: F1 {f1:.3f}, precision {precision:.3f}, recall {recall:.3f}, {peer['rss']:.0f} MB",
+        against=peer_version(options, "datasketch"),
     )  # fmt: skip
 
 

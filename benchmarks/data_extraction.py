@@ -19,9 +19,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.common.corpora import corpora, not_run, peer_python, sources
+from benchmarks.common.corpora import corpora, not_run, peer_python, peer_version, sources
 from benchmarks.common.rows import Options, Row, ratio_row
 from cpp_pipeline.dumps.textguard import decode
 from cpp_pipeline.extract.functions import all_functions, has_torn_body, read_functions
@@ -80,7 +81,7 @@ def _compared(name: str, files: Sequence[_File], repeats: int, options: Options)
     with _codetext(python, files) as peer:
         measured = [(*_pass(files), peer()) for _ in range(repeats)]
     ours, parsed = [m[0] for m in measured], [m[1] for m in measured]
-    row = ratio_row(_NAME, f"against parsing alone, {name}", ours, parsed, "CPU s", _PARSE_BAR, size)
+    row = ratio_row(_NAME, f"against parsing alone, {name}", ours, parsed, "CPU s", _PARSE_BAR, size, _parser_version())
     with_bodies = statistics.median(alone / (mine + bodies) for mine, alone, bodies, _ in measured)
     yield replace(row, details=[f"with all documented bodies parsed: {with_bodies:.2f}x"])
     what, others = f"against codetext, {name}", [m[3] for m in measured]
@@ -88,7 +89,12 @@ def _compared(name: str, files: Sequence[_File], repeats: int, options: Options)
         yield not_run(_NAME, what, "give --peers with PEERS/codetext; see scripts/bench-corpora")
         return
     notes = f"{size}; {others[0][1]:g} pairs of codetext"
-    yield ratio_row(_NAME, what, ours, [seconds for seconds, _ in others], "CPU s", _PEER_BAR, notes)
+    of_peer = peer_version(options, "codetext")
+    yield ratio_row(_NAME, what, ours, [seconds for seconds, _ in others], "CPU s", _PEER_BAR, notes, of_peer)
+
+
+def _parser_version() -> str:
+    return f"tree-sitter {version('tree-sitter')}, tree-sitter-cpp {version('tree-sitter-cpp')}"
 
 
 def _pass(files: Sequence[_File]) -> tuple[float, float, float]:

@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
@@ -73,8 +74,9 @@ def run(options: Options) -> list[Row]:
         ours.append(_run(dump, options.workers))
     size = sum(map(len, texts)) / 1e6
     what = f"{len(texts)} files, {size:.1f} MB"
-    row = ratio_row(_SUBJECT, _WHAT, [r.cleaned + r.paired for r in ours], peer, "s", _LEAST, what)
-    whole = ratio_row(_SUBJECT, _WITH_READING, [r.seconds for r in ours], peer, "s", notes=what)
+    against = f"tree-sitter {version('tree-sitter')}, parsing alone"
+    row = ratio_row(_SUBJECT, _WHAT, [r.cleaned + r.paired for r in ours], peer, "s", _LEAST, what, against)
+    whole = ratio_row(_SUBJECT, _WITH_READING, [r.seconds for r in ours], peer, "s", notes=what, against=against)
     return [Row(**{**vars(row), "details": [*_stages(ours), start]}), whole, _yield(ours[-1])]
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 from benchmarks.common.controller import Controller, controller, fresh_controller
 from benchmarks.common.humaneval import at_the_beginning, mutants, program, solutions, with_all_headers
+from benchmarks.common.machine import version_of
 from benchmarks.common.peer import Evaluated, evaluate
 from benchmarks.common.rows import Options, Row, ratio_row
 from cpp_pipeline.problems.asserts import NotConvertible, convert
@@ -178,7 +179,8 @@ def _row(key: tuple[str, str, str], measured: Sequence[_Measured], problems: int
     if repetition == "repeated":
         row = ratio_row("", "", ours, cached, "")
         notes += f"; {row.ratio:.2f}x ({row.spread}) against a peer that looks up the texts that it has judged already"
-    return ratio_row(_NAME, f"{_HEADERS[headers]}, {kind}, {form}", ours, peer, "CPU s", least, notes)
+    what = f"{_HEADERS[headers]}, {kind}, {form}"
+    return ratio_row(_NAME, what, ours, peer, "CPU s", least, notes, f"{version_of('g++')}, as MultiPL-E calls it")
 
 
 def _identical(problem: Job, options: Options) -> list[Row]:

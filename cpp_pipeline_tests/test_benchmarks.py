@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.__main__ import main, subjects
+from benchmarks.__main__ import main
+from benchmarks.__main__ import subjects as all_subjects
 from benchmarks.common import processes, report
 from benchmarks.common.humaneval import at_the_beginning, mutants
-from benchmarks.common.rows import Row, percentile, ratio_row
+from benchmarks.common.rows import Options, Row, percentile, ratio_row
 from benchmarks.sandbox_leftovers import jobs
 from benchmarks.sandbox_speed import sample
 from cpp_pipeline.sandbox.cpp.lexer import normalised
@@ -40,15 +41,22 @@ def test_the_ratio_is_that_of_each_turn() -> None:
     assert row.ratio == 6.0
     assert row.ok is False
     assert "5.00 to 7.00" in row.spread
+    assert (row.low, row.high) == (5.0, 7.0)
+
+
+def test_turns_are_the_subjects_own_unless_asked_otherwise() -> None:
+    assert [Options(Path(), 1, quick).turns(5) for quick in (False, True)] == [5, 1]
+    assert Options(Path(), 1, repeats=3).turns(5) == 3
 
 
 def test_the_page_shows_every_row_and_what_did_not_hold(tmp_path: Path) -> None:
-    rows = [Row("one", "a|b", "1 s", "3 s", 3.0, "2.9 to 3.1", ">= 2x", True, 2.0, "a note", ("a detail",))]
+    rows = [Row("one", "a|b", "1 s", "3 s", 3.0, "2.9 to 3.1", ">= 2x", True, 2.0, "a note", ("a detail",), "peer 1.2")]
     two = report.measured([Row("two", "c", "7", bar="0", ok=False)], 3.0)
     report.write({"one": report.measured(rows, 60.0), "two": two}, tmp_path)
     page = (tmp_path / "benchmarks.md").read_text()
     for text in ("## one", "## two", "| a/b | 1 s | 3 s | 3.00x |", "| NO |", "a note", "a detail", "kernel", "g++"):
         assert text in page
+    assert f"| peer 1.2 | {two.day} on M1 |" in page
     assert (tmp_path / "benchmarks.png").stat().st_size > 1000
 
 
@@ -63,12 +71,33 @@ def test_one_subject_measured_again_leaves_the_others(tmp_path: Path) -> None:
     assert page.index("## one") < page.index("## two")
 
 
+def test_rows_of_another_machine_say_so(tmp_path: Path) -> None:
+    here = report.measured([Row("one", "a", "1 s")], 1.0)
+    there = report.Measured([Row("two", "b", "2 s")], "2020-02-02", None, [("cores", "64")])
+    report.write({"one": here}, tmp_path)
+    report.write({"two": there}, tmp_path)
+    page = (tmp_path / "benchmarks.md").read_text()
+    assert "* M2: cores: 64\n" in page
+    assert "2020-02-02 on M2 |" in page
+    assert f"{here.day} on M1 |" in page
+    assert page == report.page({"one": here, "two": there})
+
+
+def test_the_page_in_docs_is_that_of_the_rows_beside_it() -> None:
+    docs = Path(__file__).parents[1] / "docs"
+    subjects = report.kept(docs / "benchmarks.json")
+    assert (docs / "benchmarks.md").read_text() == report.page(subjects)
+    assert set(subjects) <= set(all_subjects())
+
+
 def test_every_subject_is_found_and_an_unknown_one_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert {"sandbox_attacks", "sandbox_speed", "sandbox_verdicts"} <= set(subjects())
+    assert {"sandbox_attacks", "sandbox_speed", "sandbox_verdicts"} <= set(all_subjects())
     assert main(["no_such_subject"]) == 2
     assert "sandbox_speed" in capsys.readouterr().err
     assert main(["sandbox_verdicts", "--humaneval", "/nonexistent"]) == 2
     assert "--humaneval" in capsys.readouterr().err
+    assert main(["model_gspo", "--nanochat", "/nonexistent"]) == 2
+    assert "/nonexistent" in capsys.readouterr().err
 
 
 def test_mutants_change_the_body_and_nothing_else() -> None:

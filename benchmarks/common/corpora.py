@@ -6,11 +6,17 @@ inside them.
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.common.rows import Options, Row
 
 SUFFIXES = (".c", ".cc", ".cpp", ".cxx", ".h", ".hh", ".hpp", ".hxx", ".inl", ".ipp", ".tpp")
+_VERSIONS = """
+import importlib.metadata, sys
+print(*(f"{name} {importlib.metadata.version(name)}" for name in sys.argv[1:]), sep=", ")
+"""
 
 
 def corpora(options: Options) -> dict[str, Path]:
@@ -39,9 +45,18 @@ def peer_python(options: Options, name: str) -> Path | None:
     return python if python.exists() else None
 
 
-def not_run(subject: str, what: str, remedy: str) -> Row:
-    """The row of a subject that lacks its input: never an old figure."""
-    return Row(subject, what, "not run", notes=remedy)
+def peer_version(options: Options, name: str, packages: Sequence[str] = ()) -> str:
+    """Name and version of a peer and of further packages of its environment; empty when it is not there."""
+    python = peer_python(options, name)
+    if python is None:
+        return ""
+    command = [str(python), "-I", "-c", _VERSIONS, name, *packages]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def not_run(subject: str, what: str, remedy: str, against: str = "") -> Row:
+    """The row of a subject that lacks its input or its peer: never an old figure."""
+    return Row(subject, what, "not run", notes=remedy, against=against)
 
 
 def _folders(top: Path | None) -> dict[str, Path]:

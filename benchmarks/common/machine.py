@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 _PROGRAMS = ("g++", "clang++", "mold", "bwrap", "runsc")
-_PACKAGES = ("fastapi", "httpx", "pydantic", "uvicorn")
+_PACKAGES = ("dagster", "polars", "numpy", "torch", "transformers", "fastapi", "httpx", "pydantic", "uvicorn")
 
 
 def facts() -> list[tuple[str, str]]:
@@ -24,7 +24,7 @@ def facts() -> list[tuple[str, str]]:
         ("load average at the start", f"{os.getloadavg()[0]:.2f}"),
         ("python", sys.version.split()[0]),
     ]
-    found += [(name, _version(name)) for name in _PROGRAMS]
+    found += [(name, version_of(name)) for name in _PROGRAMS]
     return found + [(name, importlib.metadata.version(name)) for name in _PACKAGES]
 
 
@@ -36,7 +36,8 @@ def _field(path: Path, name: str) -> str:
     return "unknown"
 
 
-def _version(program: str) -> str:
+def version_of(program: str) -> str:
+    """The first line of what `PROGRAM --version` says."""
     path = shutil.which(program)
     if path is None:
         return "not installed"

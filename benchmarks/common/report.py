@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -23,23 +23,32 @@ from rich.table import Table
 from benchmarks.common.machine import facts
 from benchmarks.common.rows import Row
 
-_HEAD = ("what", "ours", "peer", "ratio", "spread", "bar", "holds")
+_HEAD = ("what", "ours", "peer", "ratio", "spread", "bar", "holds", "against")
+_LOAD = "load average at the start"
 _INTRODUCTION = """# Benchmarks
 
-Written by `make bench`; do not edit. Times are CPU seconds (user and system) of a whole process tree, not time on the
-wall, and `ratio` is peer over ours as the median over repeats that were measured in turn. Ratios compare; seconds hold
-for one machine only. Each subject says when it was measured last.
+Written by `make bench`; do not edit. Times are CPU seconds (user and system) of a whole process tree where a row does
+not say otherwise, and `ratio` is peer over ours as the median over repeats that were measured in turn; `spread` is the
+least and the greatest of them. Below 1 the peer is faster. Ratios compare; seconds hold for one machine only. Each row
+says on which machine (below) and when it was measured last.
+
+![ratio, spread and bar of every row that has a peer](benchmarks.png)
 """
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The last run of one subject."""
+    """The last run of one subject; `seconds` on the wall, None where they were not kept."""
 
     rows: Sequence[Row]
     day: str
-    seconds: float
+    seconds: float | None
     machine: Sequence[tuple[str, str]]
+
+    @property
+    def place(self) -> tuple[tuple[str, str], ...]:
+        """The machine and its programs, without how busy it was."""
+        return tuple((what, value) for what, value in self.machine if what != _LOAD)
 
 
 def measured(rows: Sequence[Row], seconds: float) -> Measured:
@@ -59,24 +68,18 @@ def show(rows: Sequence[Row]) -> None:
             console.print(f"{row.subject}, {row.what}: {text}", markup=False)
 
 
-def write(new: dict[str, Measured], folder: Path) -> None:
+def write(new: Mapping[str, Measured], folder: Path) -> None:
     """Write `benchmarks.md`, `.png` and `.json` into a folder; subjects that are not in `new` stay as they were."""
     folder.mkdir(parents=True, exist_ok=True)
-    subjects = dict(sorted((_kept(folder / "benchmarks.json") | new).items()))
-    rows = [row for subject in subjects.values() for row in subject.rows]
-    _plot([row for row in rows if row.ratio is not None], folder / "benchmarks.png")
-    parts = [_INTRODUCTION, "![ratios](benchmarks.png)\n"]
-    for name, subject in subjects.items():
-        parts.append(f"## {name}\n\n{_markdown(_HEAD, [_cells(row) for row in subject.rows])}")
-        remarks = [f"* {row.what}: {text}" for row in subject.rows for text in _remarks(row)]
-        machine = ", ".join(f"{what} {value}" for what, value in subject.machine)
-        parts.append("\n".join([*remarks, f"* measured {subject.day} in {subject.seconds:.0f} s: {machine}", ""]))
-    (folder / "benchmarks.md").write_text("\n".join(parts), encoding="utf-8")
-    kept = json.dumps({name: asdict(subject) for name, subject in subjects.items()}, indent=1, ensure_ascii=False)
-    (folder / "benchmarks.json").write_text(kept + "\n", encoding="utf-8")
+    subjects = dict(sorted((kept(folder / "benchmarks.json") | dict(new)).items()))
+    _plot([row for subject in subjects.values() for row in subject.rows], folder / "benchmarks.png")
+    (folder / "benchmarks.md").write_text(page(subjects), encoding="utf-8")
+    text = json.dumps({name: asdict(subject) for name, subject in subjects.items()}, indent=1, ensure_ascii=False)
+    (folder / "benchmarks.json").write_text(text + "\n", encoding="utf-8")
 
 
-def _kept(file: Path) -> dict[str, Measured]:
+def kept(file: Path) -> dict[str, Measured]:
+    """What `benchmarks.json` holds; nothing where there is no such file."""
     if not file.is_file():
         return {}
     known = {field.name for field in fields(Row)}
@@ -91,10 +94,25 @@ def _kept(file: Path) -> dict[str, Measured]:
     }
 
 
+def page(subjects: Mapping[str, Measured]) -> str:
+    """The whole page: machines, then a table for each subject."""
+    machines = {place: f"M{n}" for n, place in enumerate(dict.fromkeys(s.place for s in subjects.values()), 1)}
+    parts = [_INTRODUCTION, "## Machines\n"]
+    parts += [f"* {name}: {'; '.join(f'{what}: {value}' for what, value in place)}" for place, name in machines.items()]
+    for name, subject in subjects.items():
+        when = f"{subject.day} on {machines[subject.place]}"
+        table = _markdown((*_HEAD, "measured"), [(*_cells(row), when) for row in subject.rows])
+        took = "" if subject.seconds is None else f" in {subject.seconds:.0f} s"
+        load = next((f", {what} {value}" for what, value in subject.machine if what == _LOAD), "")
+        remarks = [f"* {row.what}: {text}" for row in subject.rows for text in _remarks(row)]
+        parts.append("\n".join([f"\n## {name}\n", table, *remarks, f"* measured {when}{took}{load}"]))
+    return "\n".join(parts) + "\n"
+
+
 def _cells(row: Row) -> list[str]:
     holds = {True: "yes", False: "NO", None: ""}[row.ok]
     ratio = "" if row.ratio is None else f"{row.ratio:.2f}x"
-    return [row.what, row.ours, row.peer, ratio, row.spread, row.bar, holds]
+    return [row.what, row.ours, row.peer, ratio, row.spread, row.bar, holds, row.against]
 
 
 def _remarks(row: Row) -> list[str]:
@@ -107,13 +125,20 @@ def _markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 
 def _plot(rows: Sequence[Row], path: Path) -> None:
-    figure, axes = pyplot.subplots(figsize=(9, 1.2 + 0.35 * len(rows)), layout="constrained")
-    names = [f"{row.subject}: {row.what}" for row in rows]
-    axes.barh(names, [row.ratio or 0.0 for row in rows], color=["#b33" if row.ok is False else "#357" for row in rows])
-    for at, row in enumerate(rows):
+    """Ratios on a logarithmic axis: a dot with its spread, a stroke for the bar; red where the bar does not hold."""
+    shown = [(row, row.ratio) for row in rows if row.ratio is not None]
+    figure, axes = pyplot.subplots(figsize=(11, 1.4 + 0.3 * len(shown)), layout="constrained")
+    for at, (row, ratio) in enumerate(shown):
+        colour = "#b33" if row.ok is False else "#357"
+        axes.plot([row.low or ratio, row.high or ratio], [at, at], color=colour, linewidth=3, alpha=0.4)
+        axes.plot(ratio, at, "o", color=colour)
         if row.least is not None:
-            axes.plot([row.least, row.least], [at - 0.45, at + 0.45], color="black")
+            axes.plot([row.least, row.least], [at - 0.4, at + 0.4], color="black")
+    axes.axvline(1, color="#999", linewidth=1, zorder=0)
+    axes.set_yticks(range(len(shown)), [f"{row.subject}: {row.what}" for row, _ in shown], fontsize=8)
     axes.invert_yaxis()
-    axes.set_xlabel("CPU of peer / ours (line: bar)")
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}x")
+    axes.set_xlabel("peer / ours (dot: median, band: spread, stroke: bar)")
     figure.savefig(path, dpi=110)
     pyplot.close(figure)

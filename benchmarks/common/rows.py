@@ -21,7 +21,8 @@ class Options:
 
     `humaneval` is the JSONL file of HumanEval-X C++; `quick` means sizes that only show that a subject works.
     `corpora`, `histories` and `peers` are folders of source trees, of bare git repositories, and of the peers'
-    environments; a subject that lacks what it needs says so.
+    environments, `nanochat` is a checkout of a peer that is in no registry; a subject that lacks what it needs says so.
+    `repeats` replaces a subject's own number of turns.
     """
 
     humaneval: Path
@@ -31,18 +32,25 @@ class Options:
     corpora: Path | None = None
     histories: Path | None = None
     peers: Path | None = None
+    nanochat: Path | None = None
+    repeats: int | None = None
 
     def size(self, full: T, quick: T) -> T:
         """The size for this run."""
         return quick if self.quick else full
+
+    def turns(self, full: int, quick: int = 1) -> int:
+        """How often ours and a peer are measured in turn."""
+        return self.size(full, quick) if self.repeats is None else self.repeats
 
 
 @dataclass(frozen=True)
 class Row:
     """One measured figure.
 
-    `ours` and `peer` carry their unit; `ratio` is peer over ours, more is better, and `least` its bar. `ok` says
-    whether the bar holds, None where there is none. `details` are listed below the table.
+    `ours` and `peer` carry their unit; `ratio` is peer over ours, more is better, `low` and `high` are its extremes
+    over the turns and `least` is its bar. `ok` says whether the bar holds, None where there is none. `against` names
+    the peer with its version. `details` are listed below the table.
     """
 
     subject: str
@@ -56,6 +64,9 @@ class Row:
     least: float | None = None
     notes: str = ""
     details: Sequence[str] = ()
+    against: str = ""
+    low: float | None = None
+    high: float | None = None
 
 
 def ratio_row(
@@ -66,6 +77,7 @@ def ratio_row(
     unit: str,
     least: float | None = None,
     notes: str = "",
+    against: str = "",
 ) -> Row:
     """A row from repeats that were measured in turn: medians, and the median of the ratios of each turn."""
     ratios = [theirs / mine for mine, theirs in zip(ours, peer, strict=True)]
@@ -81,6 +93,9 @@ def ratio_row(
         None if least is None else middle >= least,
         least,
         notes,
+        against=against,
+        low=min(ratios),
+        high=max(ratios),
     )
 
 
