@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def test_given_rollouts_all_teach_and_are_trained_on(folder: str) -> None:
     assert given == model_gspo.rollouts(4, 1024, 48, 0)
     assert len({tuple(r["completion"]) for r in given}) == 32
     assert all(0 < sum(r["reward"] for r in given if r["group"] == g) < 8 for g in range(4))
-    (Path(folder) / "rollouts.json").write_text(model_gspo.json.dumps(given))
+    (Path(folder) / "rollouts.json").write_text(json.dumps(given))
     settings = {"epsilon": 3e-4, "epsilon_high": 4e-4, "lr": 1e-4, "steps": 4, "seed": 0}
     order = ours_gspo.load(folder, settings)
     assert sorted(n for batch in order for n in batch) == list(range(32))
