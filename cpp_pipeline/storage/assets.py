@@ -109,6 +109,7 @@ def table_asset(
                     CONFIG: digest(config or {}),
                     "config": dict(config or {}),
                     "dagster/column_schema": column_schema(TABLES[name]),
+                    "cpp_pipeline/plot": plots[name],
                 },
             )
             for name in names

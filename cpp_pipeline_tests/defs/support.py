@@ -90,7 +90,12 @@ class Bench:
         self.store.write_table(rows.lazy(), provenance)
 
     def run(
-        self, assets: list[Asset], *, raise_on_error: bool = True, partition: str | None = None
+        self,
+        assets: list[Asset],
+        *,
+        raise_on_error: bool = True,
+        partition: str | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> dg.ExecuteInProcessResult:
         """Materialize with tables on disk."""
         resources = {**self.resources, "io_manager": ParquetIOManager(root=str(self.store.root))}
@@ -100,6 +105,7 @@ class Bench:
             resources=resources,
             raise_on_error=raise_on_error,
             partition_key=partition,
+            tags=tags,
         )
 
     def as_stored(self, name: str, rows: pl.DataFrame, partition: str | None = None) -> dg.AssetsDefinition:
