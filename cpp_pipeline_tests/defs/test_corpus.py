@@ -252,3 +252,23 @@ def test_tokenizer_and_shards_are_published_from_the_dump_and_mix_as_said(
     provenance = bench.store.provenance("pretraining_corpus")
     assert provenance is not None
     assert provenance.data_version == shards["data_sha256"][:32]
+
+
+@pytest.mark.parametrize("dumps", [(), ("one",), ("one", "two")])
+def test_tokenizer_and_shards_are_of_all_dumps(bench: Bench, dumps: tuple[str, ...]) -> None:
+    for dump in dumps:
+        named = f"int of_{dump}(int {dump}_value) {{\n    return {dump}_value * 2;\n}}\n"
+        files = (file(dump, n, content=named * 20 + f"// {n}\n", size_bytes=1_000) for n in range(20))
+        bench.write("clean_files", frame("clean_files", *files), dump)
+        bench.write("docstring_pairs", frame("docstring_pairs", pair(dump, 1)), dump)
+    bench.write("train_problems", frame("train_problems", *(problem(n, source="family") for n in range(40))))
+    bench.write("decontamination_report", NO_HIT)
+    bench.write("duplicate_pairs", frame("duplicate_pairs"))
+    assert bench.run([corpus.tokenizer, corpus.pretraining_corpus, fim_comes_back_as_source]).success
+    tokenizer = bench.store.result("checkpoints", "tokenizer")
+    shards = bench.store.result("shards", "pretraining_corpus")
+    assert tokenizer is not None
+    assert shards is not None
+    # A function and a request of each problem, and pieces of files.
+    assert (tokenizer["metrics"]["texts"] > 80) is bool(dumps)
+    assert ("real" in shards["metrics"]["tokens_by_source"]) is bool(dumps)
