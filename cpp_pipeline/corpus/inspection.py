@@ -25,7 +25,7 @@ from cpp_pipeline.corpus.sources import body_lines, cpp_files, documented, file_
 from cpp_pipeline.corpus.tokenizer import decode, encode_parts, encode_plain, load_tokenizer, special_id
 from cpp_pipeline.problems.family import ENTRY, ENTRY_NAMES
 
-SAMPLE_ROWS = 64
+SAMPLE_ROWS = 256
 """Rows of the corpus that are read back, and files that the tokenizer is tried on, whatever there is."""
 _SHOWN = 5
 _MARKS = (FIM_PREFIX, FIM_SUFFIX, FIM_MIDDLE, EOT)

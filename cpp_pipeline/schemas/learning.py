@@ -95,7 +95,7 @@ LEARNING_TABLES = (
         SFT_COLUMNS,
         ("row_id",),
         sources={
-            "source": "which table the row is from",
+            "source": "which table the row is from, or docstring_sft.source",
             "weight": "the preset",
             "row_id": "docstring_sft.row_id diff_sft.row_id repair_rows.row_id train_problems.problem_id",
             "instruction": (

@@ -141,7 +141,10 @@ PAIR_TABLES = (
             "path": "commits.path repairs.place",
             "licence": "commits.licence repairs.licence",
             "message is_fix is_vague is_multi": "commits.message repairs.title repairs.body",
-            "is_unspecific": "commits.message commits.repo commits.path commits.after",
+            "is_unspecific": (
+                "commits.message commits.repo commits.path commits.after "
+                "repairs.title repairs.body repairs.place repairs.after"
+            ),
             "instruction": (
                 "commits.message repairs.title repairs.body, and the function in commits.after repairs.after"
             ),

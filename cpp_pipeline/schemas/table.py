@@ -35,7 +35,7 @@ class Table:
 
     `sources` says where columns come from: names of columns -> words in which every `table.column` is one that they
     are made from, `table.*` the one of the same name there. The key `*` stands for all columns that no other key names.
-    Words without any such reference say that the column is made here.
+    Words without any such reference say that the column is made here. What only joins or chooses rows is no source.
     """
 
     name: str
