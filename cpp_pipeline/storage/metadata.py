@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ from cpp_pipeline.schemas.lineage import origins
 PREVIEW_ROWS = 5
 PREVIEW_CHARACTERS = 80
 _COLOUR = "#4f6d9b"
+_PARTIAL = re.compile(r" - |: |\(")
 _SKEWED = 50
 """A histogram whose greatest value is so many times the median is drawn over logarithms."""
 
@@ -93,6 +95,7 @@ def _bars(labels: list[str], counts: list[int], column: str, title: str) -> Any:
     figure, axes = _axes(max(1.6, 0.3 * len(labels) + 0.9))
     axes.barh(labels[::-1], counts[::-1], color=_COLOUR)
     axes.bar_label(axes.containers[0], padding=2, fontsize=7)
+    axes.margins(x=0.1)
     axes.set(title=title, xlabel="rows" if column else "", ylabel=column)
     return figure
 
@@ -113,15 +116,18 @@ def share_plot(counts: Mapping[str, int], title: str) -> str:
 
 
 def metrics_plot(metrics: Mapping[str, Mapping[str, Any]], title: str) -> str:
-    """The metrics that are shares, each with its interval where it has one; inline markdown."""
-    shares = {name: m for name, m in metrics.items() if 0 <= m["value"] <= 1}
+    """The metrics that are shares, each with its interval where it has one; inline markdown.
+
+    Differences between reports, and shares of parts such as `pass@1 (family)`, are left to the table.
+    """
+    shares = {n: m for n, m in metrics.items() if 0 <= m["value"] <= 1 and not _PARTIAL.search(n)}
     figure, axes = _axes(max(1.6, 0.3 * len(shares) + 0.9))
     for place, (name, m) in enumerate(reversed(shares.items())):
         if m.get("low") is not None:
             axes.plot([m["low"], m["high"]], [name, name], color=_COLOUR, linewidth=1.5)
         axes.plot([m["value"]], [name], "o", color=_COLOUR, markersize=4)
         axes.annotate(f"{m['value']:.3f}", (m["value"], place), (0, 4), textcoords="offset points", fontsize=7)
-    axes.set(title=title, xlim=(-0.02, 1.05))
+    axes.set(title=title, xlim=(-0.02, 1.08), ylim=(-0.5, max(1, len(shares)) - 0.3))
     axes.grid(alpha=0.3, axis="x")
     return figure_markdown(figure)
 

@@ -5,13 +5,19 @@ Does not belong here: single bad rows (`test_bad_data`), the corpus read back (`
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import polars as pl
 import pytest
 
+from cpp_pipeline.corpus.fim import FimSplit, fim_parts, raw_parts
+from cpp_pipeline.corpus.formats import Parts
+from cpp_pipeline.corpus.packing import Packable, pack
+from cpp_pipeline.corpus.shards import write_shards
+from cpp_pipeline.corpus.tokenizer import encode_parts, load_tokenizer, train_tokenizer
 from cpp_pipeline.defs.checks_folders import CHECKPOINTS
 from cpp_pipeline.schemas import TABLES
 from cpp_pipeline.storage.assets import repo_dumps
@@ -173,6 +179,63 @@ def test_another_mix_stops_the_run(scene: Scene, tokens: dict[str, int], passed:
     publish(scene, "shards", "pretraining_corpus", {"metrics": {"tokens_by_mode": tokens}})
     outcome = scene.check("pretraining_corpus", "mix_is_40_40_20")
     assert (outcome.passed, outcome.went_on) == (passed, passed)
+
+
+SOURCE = "int twice(int value) {\n    int doubled = value * 2;\n    return doubled;\n}\n"
+SPLIT = FimSplit(SOURCE[:20], SOURCE[20:50], SOURCE[50:], spm=False)
+
+
+def plant_corpus(scene: Scene, *documents: Parts) -> None:
+    """A tokenizer, a corpus of these documents, and the one file that it may be made from."""
+    store, write = scene.bench.store, scene.bench.write
+    tokenizer, shards = (
+        store.folder("checkpoints", "tokenizer"),
+        Path(str(store.folder("shards", "pretraining_corpus"))),
+    )
+    train_tokenizer(iter([SOURCE] * 9), 300, Path(str(tokenizer)))
+    publish(scene, "checkpoints", "tokenizer", {})
+    tok = load_tokenizer(Path(str(tokenizer)))
+    rows = pack([Packable(encode_parts(tok, d)) for d in documents], 257, 0)
+    write_shards(rows, shards, seq_tokens=256, vocab=tok.get_vocab_size(), pad_id=0, tokenizer_sha256="")
+    publish(scene, "shards", "pretraining_corpus", {})
+    write(
+        "clean_files",
+        frame("clean_files", row("clean_files", language="cpp", content=f"#pragma once\n{SOURCE}")),
+        "one",
+    )
+    write("docstring_pairs", frame("docstring_pairs"), "one")
+    for name in ("duplicate_pairs", "train_problems", "decontamination_report"):
+        write(name, frame(name))
+
+
+@pytest.mark.parametrize(
+    ("document", "fault"),
+    [
+        (fim_parts(SPLIT), None),
+        (fim_parts(replace(SPLIT, prefix=SPLIT.suffix, suffix=SPLIT.prefix)), "of_no_source"),
+        (fim_parts(SPLIT)[:2] + fim_parts(SPLIT)[4:], "damaged"),
+        (raw_parts(SOURCE.replace("twice", "held_out")), "of_no_source"),
+    ],
+    ids=["sound", "parts changed places", "a mark is missing", "held out"],
+)
+def test_a_corpus_that_does_not_give_its_sources_back_stops_the_run(
+    scene: Scene, document: Parts, fault: str | None
+) -> None:
+    plant_corpus(scene, raw_parts(SOURCE), document)
+    outcome = scene.check("pretraining_corpus", "fim_comes_back_as_source")
+    assert (outcome.passed, outcome.went_on) == (fault is None, fault is None)
+    faults = {name: len(outcome.metadata[name]) for name in ("damaged", "of_no_source")}
+    assert faults == {"damaged": 0, "of_no_source": 0, **({fault: 1} if fault else {})}
+
+
+@pytest.mark.parametrize("lost", [None, "<FIM_MIDDLE>"])
+def test_a_tokenizer_without_a_special_token_stops_the_run(scene: Scene, lost: str | None) -> None:
+    plant_corpus(scene, raw_parts(SOURCE))
+    path = Path(str(scene.bench.store.folder("checkpoints", "tokenizer"))) / "tokenizer.json"
+    path.write_text(path.read_text().replace(lost or "-", "<ANOTHER>" if lost else "-"))
+    outcome = scene.check("tokenizer", "text_comes_back")
+    assert (outcome.passed, outcome.went_on) == (lost is None, lost is None)
+    assert outcome.metadata["wrong"] == ([lost] if lost else [])
 
 
 @pytest.mark.parametrize(
