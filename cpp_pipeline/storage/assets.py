@@ -89,9 +89,7 @@ def table_asset(
     plots
         Table -> column that is drawn in the metadata; of a quarantine table the reasons are.
     """
-    plots = {name: "reason" for name in names if name.endswith("_quarantine")} | dict(plots or {})
-    if undrawn := sorted(set(names) ^ plots.keys()):
-        raise ValueError(f"asset {names[0]}: `plots` has to name a column of each table and no other: {undrawn}")
+    drawn = {name: "reason" if name.endswith("_quarantine") else None for name in names} | dict(plots or {})
 
     def wrap(function: Callable[..., Any]) -> dg.AssetsDefinition:
         partitioned = TABLES[names[0]].partitioned
@@ -109,7 +107,7 @@ def table_asset(
                     CONFIG: digest(config or {}),
                     "config": dict(config or {}),
                     "dagster/column_schema": column_schema(TABLES[name]),
-                    "cpp_pipeline/plot": plots[name],
+                    "cpp_pipeline/plot": drawn[name],
                 },
             )
             for name in names
@@ -126,7 +124,7 @@ def table_asset(
         )
         @_signature_of(function)
         def compute(context: dg.AssetExecutionContext, **inputs: Any) -> Iterator[dg.Output[pl.LazyFrame]]:
-            kept = _kept(context, plots)
+            kept = _kept(context, drawn)
             if kept is not None:
                 context.log.info(f"{names[0]} is current; kept")
                 yield from kept
@@ -135,7 +133,7 @@ def table_asset(
             made = function(context, **inputs)
             frames = made if isinstance(made, tuple) else (made,)
             for name, frame in zip(names, frames, strict=True):
-                yield _described(context, name, frame, before[name], plots[name])
+                yield _described(context, name, frame, before[name], drawn[name])
             context.resources.storage.store.end_work(names[0])
 
         return compute
@@ -249,7 +247,7 @@ def _skips(context: dg.AssetExecutionContext) -> bool:
     return context.run.tags.get(SKIP_TAG) == "1"
 
 
-def _kept(context: dg.AssetExecutionContext, plots: Mapping[str, str]) -> list[dg.Output[pl.LazyFrame]] | None:
+def _kept(context: dg.AssetExecutionContext, plots: Mapping[str, str | None]) -> list[dg.Output[pl.LazyFrame]] | None:
     """The stored frames, when the run may skip and every table is current; else None. `plots` names all tables."""
     if not _skips(context):
         return None
@@ -283,7 +281,7 @@ def _before(context: dg.AssetExecutionContext, names: Sequence[str]) -> dict[str
 
 
 def _described(
-    context: dg.AssetExecutionContext, name: str, frame: pl.LazyFrame, before: Mapping[str, str], plot: str
+    context: dg.AssetExecutionContext, name: str, frame: pl.LazyFrame, before: Mapping[str, str], plot: str | None
 ) -> dg.Output[pl.LazyFrame]:
     """Hold a frame to its schema, write it to scratch once, and describe it.
 

@@ -25,14 +25,16 @@ _SKEWED = 50
 """A histogram whose greatest value is so many times the median is drawn over logarithms."""
 
 
-def table_facts(table: Table, frame: pl.LazyFrame, rows: int, partition: str | None, plot: str) -> dict[str, Any]:
+def table_facts(
+    table: Table, frame: pl.LazyFrame, rows: int, partition: str | None, plot: str | None
+) -> dict[str, Any]:
     """What is shown of one partition (or all) of a table; `plot` is the column to draw, if there are rows."""
     facts: dict[str, Any] = {
         "dagster/partition_row_count" if partition else "dagster/row_count": rows,
         "dagster/column_lineage": column_lineage(table),
         "preview": dg.MetadataValue.md(preview(frame)),
     }
-    if rows:
+    if plot and rows:
         facts["plot"] = dg.MetadataValue.md(column_plot(frame, plot, f"{table.name} by {plot}"))
     return facts
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 
 from cpp_pipeline.schemas import TABLES
+from cpp_pipeline.selection import select
 from cpp_pipeline.storage.assets import OWNERS
 
 GRAPH = Path(__file__).with_name("graph.json")
@@ -161,6 +162,32 @@ def test_all_blocking_checks_are_there_and_targets_only_warn() -> None:
         "preference_pairs": {"chosen_beats_rejected", *not_near},
         "gspo_prompts": {"has_rows", "answers_are_told_apart", *not_near},
         "router_sft": {"has_rows", "phrasings_are_apart"},
+    }
+
+
+def upstream(name: str) -> set[str]:
+    """Everything before an asset."""
+    return set(graph()[name]).union(*(upstream(parent) for parent in graph()[name]))
+
+
+def test_a_selection_with_all_before_holds_what_its_checks_read() -> None:
+    assert "eval_problems" not in upstream("train_problems")
+    assert {"eval_problems", "docstring_pairs"} <= select(definitions(), "+train_problems")
+    assert select(definitions(), "train_problems") == {"train_problems", "train_problems_quarantine"}
+    assert select(definitions(), "+repo_dump") == {"repo_dump"}
+
+
+def test_what_a_check_reads_is_made_before_its_asset() -> None:
+    """Or the check would judge an asset by tables of another day."""
+    read = {
+        (check.asset_key.to_user_string(), dep.asset_key.to_user_string())
+        for check in checks()
+        for dep in check.additional_deps
+    }
+    assert len(read) > 10
+    # Neither is made from the other.
+    assert {(asset, other) for asset, other in read if other not in upstream(asset)} == {
+        ("train_problems", "eval_problems")
     }
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from cpp_pipeline.defs import corpus, evals
 from cpp_pipeline.schemas import TABLES
-from cpp_pipeline.storage.assets import SKIP_TAG, table_asset
+from cpp_pipeline.storage.assets import SKIP_TAG
 from cpp_pipeline.storage.metadata import column_plot, metrics_plot, table_facts
 from cpp_pipeline_tests.defs.support import Bench, frame, row
 from cpp_pipeline_tests.defs.test_corpus import NO_HIT, problem
@@ -108,11 +108,6 @@ def test_a_report_shows_its_metrics_and_draws_the_shares(tmp_path: Path) -> None
 def test_any_column_can_be_drawn(values: list[Any]) -> None:
     rows = pl.LazyFrame({"x": pl.Series(values, dtype=None if any(v is not None for v in values) else pl.Float64)})
     assert column_plot(rows, "x", "title").startswith(PICTURE)
-
-
-def test_a_table_without_a_plot_is_no_asset() -> None:
-    with pytest.raises(ValueError, match=r"plots.*repo_dump"):
-        table_asset("repo_dump", group="ingest", kinds={"git"}, code=["dumps"])
 
 
 def shown(bench: Bench, asset: dg.AssetsDefinition, tags: Mapping[str, str] | None = None) -> dict[str, Any]:
