@@ -12,13 +12,15 @@ import dagster as dg
 
 _TERM = re.compile(r'(\d*\+)?("?)([A-Za-z_]\w*)\2(\+\d*)?')
 _WORDS = ("and", "or", "not", "roots", "sinks")
+_WITH_ALL_BEFORE = re.compile(r'(?<!\d)\+(?=["A-Za-z_])')
 
 
 def select(definitions: dg.Definitions, selection: str) -> set[str]:
     """Names of the assets in a selection, with those that are made by the same function.
 
     The syntax is Dagster's (`+key:"x"`, `group:"models" or key:"y"`). A bare name is read as a key, so that
-    `+x` means x and everything before it, as in the Dagster UI, and not one level of it.
+    `+x` means x and everything before it, as in the Dagster UI, and not one level of it. What the checks of those
+    assets read belongs to it: without it they could not pass on a new root.
 
     Raises
     ------
@@ -36,12 +38,21 @@ def select(definitions: dg.Definitions, selection: str) -> set[str]:
 
     try:
         chosen = dg.AssetSelection.from_string(_TERM.sub(as_key, selection))
+        if _WITH_ALL_BEFORE.search(selection):
+            chosen = chosen | _read_by_checks(definitions, chosen.resolve(graph))
         found = {key.path[-1] for key in chosen.required_multi_asset_neighbors().resolve(graph)}
     except dg.DagsterError as error:
         raise ValueError(f"--select {selection!r}: {error}") from error
     if not found:
         raise ValueError(f"--select {selection!r} is of no asset; choose from {', '.join(known)}")
     return found
+
+
+def _read_by_checks(definitions: dg.Definitions, keys: Iterable[dg.AssetKey]) -> dg.AssetSelection:
+    """What the checks of some assets read beside them, with everything before it."""
+    graph, chosen = definitions.resolve_asset_graph(), set(keys)
+    specs = (graph.get_check_spec(key) for key in graph.asset_check_keys if key.asset_key in chosen)
+    return dg.AssetSelection.assets(*{dep.asset_key for spec in specs for dep in spec.additional_deps}).upstream()
 
 
 def made_together(definitions: dg.Definitions, names: Iterable[str]) -> set[str]:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from cpp_pipeline_tests.gcs.fixtures import bucket, gcs_server
+from cpp_pipeline_tests.minutes import pytest_terminal_summary
 
-__all__ = ["bucket", "gcs_server"]
+__all__ = ["bucket", "gcs_server", "pytest_terminal_summary"]
 SHARED_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
 

@@ -8,9 +8,12 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import dagster as dg
 import pytest
 
+from cpp_pipeline.main_job import dagster_instance
 from cpp_pipeline.schemas import TABLES
 from cpp_pipeline.storage.store import Store
 
@@ -61,6 +64,26 @@ def test_every_table_checkpoint_and_report_is_there(root: Path) -> None:
     metrics = json.loads((root / "reports" / "model_report" / "metrics.json").read_text())
     assert metrics
     assert (root / "reports" / "model_report" / "index.html").stat().st_size > 1000
+
+
+def test_the_ui_shows_every_asset_with_rows_preview_and_plot(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    found: dict[str, Mapping[str, dg.MetadataValue[Any]]] = {}
+    with dagster_instance(str(root)) as instance:
+        for key in instance.all_asset_keys():
+            event = instance.get_latest_materialization_event(key)
+            assert event is not None, key
+            assert event.asset_materialization is not None, key
+            found[key.path[-1]] = event.asset_materialization.metadata
+    assert found.keys() > TABLES.keys()
+    for name, shown in found.items():
+        assert "path" in shown, name
+        if name in TABLES:
+            count = shown["dagster/partition_row_count" if TABLES[name].partitioned else "dagster/row_count"].value
+            assert {"preview", "dagster/column_lineage"} <= shown.keys(), name
+            assert ("plot" in shown) is (int(count or 0) > 0), name
+        else:
+            assert {"plot", "curve"} & shown.keys(), name
 
 
 @pytest.mark.parametrize(

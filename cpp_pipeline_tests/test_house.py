@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import yaml
+from pre_commit.clientlib import load_config
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "cpp_pipeline"
@@ -30,6 +31,17 @@ def test_workspace_and_dg_name_the_same_module() -> None:
     assert workspace["module_name"] == tool["dg"]["project"]["code_location_target_module"]
     assert workspace["module_name"] == tool["dagster"]["module_name"]
     assert workspace["location_name"] == tool["dg"]["project"]["code_location_name"]
+
+
+def test_hooks_before_a_commit_are_valid_and_run_what_lint_runs() -> None:
+    path = ROOT / ".pre-commit-config.yaml"
+    entries = [hook["entry"] for repo in load_config(str(path))["repos"] for hook in repo["hooks"]]
+    programs = [entry.split()[0] for entry in entries]
+    assert programs == [".venv/bin/ruff", ".venv/bin/ruff", ".venv/bin/mypy", ".venv/bin/lint-imports"]
+    lint = (ROOT / "Makefile").read_text().split("\nlint:")[1].split("\n\n")[0]
+    assert all(f"$(BIN)/{Path(program).name}" in lint for program in programs)
+    pinned = {line.split("==")[0] for line in (ROOT / "constraints.txt").read_text().splitlines()}
+    assert {"ruff", "mypy", "import-linter", "pre_commit"} <= pinned
 
 
 def test_only_settings_reads_the_environment() -> None:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cpp_pipeline.schemas import TABLES
+from cpp_pipeline.schemas.table import repeated_keys
 
 LISTING = TABLES["repo_dump"]
 
@@ -64,3 +65,9 @@ def test_every_table_is_described_and_its_key_exists() -> None:
 def test_range_violations_count_exactly_the_rows_outside(sizes: list[int]) -> None:
     frame = LISTING.frame([row(path=str(i), size_bytes=n) for i, n in enumerate(sizes)])
     assert LISTING.violations(frame).get("size_bytes < 0", 0) == sum(n < 0 for n in sizes)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["a", "b", None])), max_size=30), st.integers(1, 40))
+def test_repeated_keys_are_counted_whatever_is_held_at_once(keys: list[tuple[int, str | None]], at_once: int) -> None:
+    frame = pl.LazyFrame(keys, schema={"x": pl.Int64, "y": pl.String}, orient="row")
+    assert repeated_keys(frame, ["x", "y"], at_once) == len(keys) - len(set(keys))

@@ -1,30 +1,22 @@
-"""Checks: every table against its declaration, and what a table has to mean before it is used.
+"""Checks of tables: each against its declaration, and what its rows have to mean before they are used.
 
-Blocking checks stop what comes after them. Targets of the method warn and are never hidden.
+All of them block. None holds a table: rows are streamed, and of offending ones a number and five keys are kept.
+Does not belong here: what two tables say together (`checks_leaks`), folders (`checks_folders`).
 """
 
-import json
-import math
 from collections.abc import Callable
 
 import dagster as dg
 import polars as pl
 
-from cpp_pipeline.defs.resources import PRESET
+from cpp_pipeline.curate.files import is_permissive
 from cpp_pipeline.schemas import TABLES, Table
 from cpp_pipeline.storage.assets import repo_dumps
+from cpp_pipeline.storage.checks import told
 
-WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
-MIX = {"raw": 0.40, "random_fim": 0.40, "structured_fim": 0.20}
-CHECKPOINTS = (
-    "base_checkpoint",
-    "sft_checkpoint",
-    "sft_control_checkpoint",
-    "preference_checkpoint",
-    "gspo_checkpoint",
-    "cmake_checkpoint",
-    "router_checkpoint",
-)
+Offenders = Callable[[pl.LazyFrame], pl.LazyFrame]
+_PASSED, _TOTAL, _SCORE = pl.col("tests_passed"), pl.col("tests_total"), pl.col("score")
+_SCORES = pl.element().struct.field("score")
 
 
 def _fits_schema(table: Table) -> dg.AssetChecksDefinition:
@@ -42,10 +34,8 @@ def _fits_schema(table: Table) -> dg.AssetChecksDefinition:
     return fits_schema
 
 
-def _rows(
-    table: str, name: str, description: str, offenders: Callable[[pl.LazyFrame], pl.LazyFrame]
-) -> dg.AssetChecksDefinition:
-    """A blocking check that no row offends; shows the first offenders' keys."""
+def _rows(table: str, name: str, description: str, offenders: pl.Expr | Offenders) -> dg.AssetChecksDefinition:
+    """A check that no row offends."""
 
     @dg.asset_check(
         asset=table,
@@ -55,58 +45,78 @@ def _rows(
         partitions_def=repo_dumps if TABLES[table].partitioned else None,
     )
     def check(asset: pl.LazyFrame) -> dg.AssetCheckResult:
-        found = offenders(asset).select(TABLES[table].key).collect()
-        return dg.AssetCheckResult(
-            passed=found.is_empty(),
-            metadata={
-                "offending_rows": found.height,
-                "first": dg.MetadataValue.json(found.head(5).to_dicts()),
-            },
-        )
+        found = asset.filter(offenders) if isinstance(offenders, pl.Expr) else offenders(asset)
+        return told(found.select(TABLES[table].key))
 
     return check
 
 
+def _has_rows(table: str) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=table, name="has_rows", blocking=True, description="There is something to go on with.")
+    def has_rows(asset: pl.LazyFrame) -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=not asset.head(1).collect().is_empty())
+
+    return has_rows
+
+
+def _not_to_be_learned(files: pl.LazyFrame) -> pl.LazyFrame:
+    """Files that curation should have dropped."""
+    licences = files.select(pl.col("licence").unique().drop_nulls()).collect(engine="streaming").to_series()
+    refused = [name for name in licences if not is_permissive(name)]
+    marks = ("is_test", "is_vendored", "is_generated", "is_amalgamated")
+    return files.filter(pl.any_horizontal(pl.col("licence").is_in(refused), *marks))
+
+
+def _on_both_sides(column: str) -> Offenders:
+    def training_rows(rows: pl.LazyFrame) -> pl.LazyFrame:
+        held_out = rows.filter(split="eval").select(column).unique()
+        return rows.filter(split="train").join(held_out, on=column, how="semi")
+
+    return training_rows
+
+
+def _blank(*columns: str) -> pl.Expr:
+    return pl.any_horizontal(pl.col(c).str.strip_chars() == "" for c in columns)
+
+
+_VERDICT_DISAGREES = pl.any_horizontal(
+    pl.col("verdict").is_null() == pl.col("error").is_null(),
+    pl.col("verdict").is_null() & _SCORE.is_not_null(),
+    ((pl.col("verdict") == "AC") != ((_PASSED == _TOTAL) & (_TOTAL > 0))).fill_null(False),
+    ((_SCORE - _PASSED / _TOTAL).abs() > 1e-9).fill_null(False),
+    pl.col("count") > pl.col("k"),
+)
+
 schema_checks = [_fits_schema(table) for table in TABLES.values()]
+
+filled_checks = [
+    _has_rows(name) for name in ("eval_problems", "train_problems", "combined_sft", "gspo_prompts", "router_sft")
+]
 
 row_checks = [
     _rows(
         "sandbox_canaries",
         "sandbox_is_right",
         "Every program of known verdict got it and no attack gained a test; else no verdict is believed.",
-        lambda f: f.filter(~pl.col("ok")),
+        ~pl.col("ok"),
     ),
     _rows(
-        "preference_pairs",
-        "chosen_beats_rejected",
-        "Chosen passes more tests than rejected, and the two are similar but not equal.",
-        lambda f: f.filter(
-            (pl.col("chosen_passed") <= pl.col("rejected_passed"))
-            | (pl.col("similarity") <= 0.7)
-            | (pl.col("chosen") == pl.col("rejected"))
-        ),
-    ),
-    _rows(
-        "pass_k_sft",
-        "all_solutions_pass",
-        "Every solution that is learned from passed all its tests.",
-        lambda f: f.filter(
-            pl.col("solutions").list.eval(pl.element().struct.field("score").ne_missing(1.0)).list.any()
-        ),
+        "clean_files",
+        "may_be_learned_from",
+        "No file has a licence that is not permissive, or is marked as test, third-party, generated or amalgamated.",
+        _not_to_be_learned,
     ),
     _rows(
         "docstring_pairs",
         "function_contains_its_body",
         "The body is a part of the code, and the code is one line or more of its file.",
-        lambda f: f.filter(
-            ~pl.col("code").str.contains(pl.col("body"), literal=True) | (pl.col("end_line") < pl.col("line"))
-        ),
+        ~pl.col("code").str.contains(pl.col("body"), literal=True) | (pl.col("end_line") < pl.col("line")),
     ),
     _rows(
         "diff_sft",
         "repair_changes_something",
         "Before and after differ.",
-        lambda f: f.filter(pl.col("before") == pl.col("after")),
+        pl.col("before") == pl.col("after"),
     ),
     _rows(
         "duplicate_pairs",
@@ -114,106 +124,62 @@ row_checks = [
         "No row is left out for one that is left out itself.",
         lambda f: f.join(f.select("pair_id"), left_on="kept_pair_id", right_on="pair_id", how="semi"),
     ),
-]
-
-
-def _held_out(table: str, key: str) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset=table,
-        name="no_held_out_problem",
-        blocking=True,
-        description="No row comes from a held-out problem, or shares its ingredients (`split_key`).",
-        additional_ins={"eval_problems": dg.AssetIn("eval_problems")},
-    )
-    def no_held_out_problem(asset: pl.LazyFrame, eval_problems: pl.LazyFrame) -> dg.AssetCheckResult:
-        keys = eval_problems.select(pl.col(key).alias("held_out")).unique()
-        found = asset.select(key).join(keys, left_on=key, right_on="held_out", how="semi").collect()
-        return dg.AssetCheckResult(passed=found.is_empty(), metadata={"leaked_rows": found.height})
-
-    return no_held_out_problem
-
-
-held_out_checks = [
-    _held_out("train_problems", "split_key"),
-    _held_out("gspo_prompts", "problem_id"),
-    _held_out("pass_k_sft", "problem_id"),
-]
-
-
-@dg.asset_check(
-    asset="decontamination_report",
-    blocking=True,
-    description="At most 2 % of the training rows are too close to a held-out problem; "
-    "more means that a benchmark is inside a dump. The rows named here are not trained on.",
-    additional_ins={n: dg.AssetIn(n) for n in ("clean_files", "docstring_pairs", "diff_sft", "train_problems")},
-)
-def few_rows_near_held_out(
-    asset: pl.LazyFrame,
-    clean_files: pl.LazyFrame,
-    docstring_pairs: pl.LazyFrame,
-    diff_sft: pl.LazyFrame,
-    train_problems: pl.LazyFrame,
-) -> dg.AssetCheckResult:
-    """Count the rows named by the report against all that was compared."""
-    hits = asset.select("table", "row_id").unique().select(pl.len()).collect().item()
-    compared = (clean_files, docstring_pairs, diff_sft, train_problems)
-    rows = sum(f.select(pl.len()).collect().item() for f in compared)
-    return dg.AssetCheckResult(passed=hits <= 0.02 * rows + 5, metadata={"hits": hits, "rows": rows})
-
-
-@dg.asset_check(
-    asset="pretraining_corpus",
-    blocking=True,
-    required_resource_keys={"storage"},
-    description="Raw, random FIM and structured FIM are within 1 % of 40/40/20 of the tokens.",
-)
-def mix_is_40_40_20(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-    """Read the shares from the shards' manifest."""
-    manifest = context.resources.storage.store.result("shards", "pretraining_corpus")
-    tokens = manifest["metrics"]["tokens_by_mode"]
-    total = sum(tokens.values())
-    shares = {mode: tokens.get(mode, 0) / total for mode in MIX}
-    passed = all(abs(shares[mode] - wanted) <= 0.01 for mode, wanted in MIX.items())
-    return dg.AssetCheckResult(passed=passed, metadata={"shares": dg.MetadataValue.json(shares)})
-
-
-def _trained(name: str) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset=name,
-        name="training_is_sound",
-        blocking=True,
-        required_resource_keys={"storage"},
-        description="Every logged number is finite and the stage ran to its last step.",
-    )
-    def training_is_sound(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-        store = context.resources.storage.store
-        folder = store.local_folder("checkpoints", name)
-        wanted = store.result("checkpoints", name)["steps"]
-        steps = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-        bad = [s for s in steps if any(isinstance(v, float) and not math.isfinite(v) for v in s.values())]
-        return dg.AssetCheckResult(
-            passed=0 < len(steps) == wanted and not bad,
-            metadata={"steps_logged": len(steps), "steps": wanted, "not_finite": len(bad)},
+    _rows(
+        "cmake_problems",
+        "sides_are_apart",
+        "No project is both trained on and held out.",
+        _on_both_sides("reference"),
+    ),
+    _rows(
+        "router_sft",
+        "phrasings_are_apart",
+        "No phrasing is both trained on and held out.",
+        _on_both_sides("template_id"),
+    ),
+    _rows(
+        "repair_rows",
+        "mutant_fails",
+        "What is to be repaired differs from the repair and fails a test.",
+        (_PASSED >= _TOTAL) | (pl.col("before") == pl.col("after")),
+    ),
+    _rows(
+        "near_misses",
+        "chosen_beats_rejected",
+        "Rejected differs from chosen and fails a test, of five at most one.",
+        (pl.col("chosen") == pl.col("rejected")) | (_PASSED >= _TOTAL) | ((_TOTAL - _PASSED) * 5 > _TOTAL),
+    ),
+    *(
+        _rows(
+            name,
+            "verdict_agrees_with_tests",
+            "A row has a verdict or an error; AC is all tests passed, the score their share; at most k samples.",
+            _VERDICT_DISAGREES,
         )
-
-    return training_is_sound
-
-
-training_checks = [_trained(name) for name in CHECKPOINTS]
-
-
-@dg.asset_check(
-    asset="model_report",
-    required_resource_keys={"storage"},
-    description="The preset's targets; below target is a warning.",
-)
-def targets(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-    """Read the targets that the report was held to."""
-    folder = context.resources.storage.store.local_folder("reports", "model_report")
-    rows = json.loads((folder / "targets.json").read_text())
-    missed = [r["target"] for r in rows if not r["met"]]
-    return dg.AssetCheckResult(
-        passed=not missed,
-        severity=WARN,
-        metadata={"preset": PRESET.name, "targets": dg.MetadataValue.json(rows)},
-    )
+        for name in ("pass_k_solutions", "sft_pass_k_solutions")
+    ),
+    _rows(
+        "pass_k_sft",
+        "all_solutions_pass",
+        "Every solution that is learned from passed all its tests.",
+        pl.col("solutions").list.eval(_SCORES.ne_missing(1.0)).list.any(),
+    ),
+    *(
+        _rows(name, "nothing_is_blank", "Every row asks something and answers it.", _blank("instruction", "response"))
+        for name in ("docstring_sft", "combined_sft", "cmake_sft")
+    ),
+    _rows(
+        "preference_pairs",
+        "chosen_beats_rejected",
+        "Chosen passes more tests than rejected, and the two are similar but not equal.",
+        (pl.col("chosen_passed") <= pl.col("rejected_passed"))
+        | (pl.col("similarity") <= 0.7)
+        | (pl.col("chosen") == pl.col("rejected")),
+    ),
+    _rows(
+        "gspo_prompts",
+        "answers_are_told_apart",
+        "Every known answer passes, every negative sample does not.",
+        pl.col("reference_solutions").list.eval(_SCORES.ne_missing(1.0)).list.any()
+        | pl.col("negative_samples").list.eval(~(_SCORES < 1.0).fill_null(False)).list.any(),
+    ),
+]

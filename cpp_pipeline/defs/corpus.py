@@ -13,6 +13,7 @@ from cpp_pipeline.curate.decontaminate import hits, training_texts
 from cpp_pipeline.curate.representatives import without_duplicates
 from cpp_pipeline.defs.resources import PRESET, SETTINGS, join_engine
 from cpp_pipeline.storage.assets import folder_asset, table_asset, write_result
+from cpp_pipeline.storage.previews import corpus_facts, tokenizer_facts
 
 _SEED = {"seed": SETTINGS.seed}
 
@@ -48,7 +49,7 @@ def decontamination_report(
     config={"vocab": PRESET.shape.vocab, **_SEED},
     description="Byte-level BPE with the FIM and chat specials, as `tokenizer.json`.",
 )
-def tokenizer(context: dg.AssetExecutionContext, work: Path) -> None:
+def tokenizer(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
     """Train the tokenizer on kept files and problems."""
     store = context.resources.storage.store
     texts = tokenizer_texts(
@@ -60,6 +61,7 @@ def tokenizer(context: dg.AssetExecutionContext, work: Path) -> None:
     )
     facts = train_tokenizer(texts, PRESET.shape.vocab, work)
     write_result(work, "tokenizer", facts)
+    return tokenizer_facts(work)
 
 
 @folder_asset(
@@ -68,18 +70,19 @@ def tokenizer(context: dg.AssetExecutionContext, work: Path) -> None:
     group="corpus",
     kinds={"numpy"},
     deps=["clean_files", "docstring_pairs", "duplicate_pairs", "train_problems", "decontamination_report", "tokenizer"],
-    code=["corpus"],
+    code=["corpus/mixing.py"],
     config={"tokens": PRESET.corpus_tokens, "row": PRESET.seq_tokens, **_SEED},
     description="Packed token shards: raw 40 %, random FIM 40 %, structured FIM 20 % of the tokens.",
 )
 def pretraining_corpus(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
     """Mix, tokenize and pack what the base model reads."""
     store = context.resources.storage.store
+    tokenizer_folder = store.local_folder("checkpoints", "tokenizer")
     stats = build_corpus(
         store.scan("clean_files"),
         without_duplicates(store.scan("docstring_pairs"), store.scan("duplicate_pairs")),
         store.scan("train_problems"),
-        store.local_folder("checkpoints", "tokenizer"),
+        tokenizer_folder,
         work,
         seq_tokens=PRESET.seq_tokens,
         target_tokens=PRESET.corpus_tokens,
@@ -87,7 +90,7 @@ def pretraining_corpus(context: dg.AssetExecutionContext, work: Path) -> dict[st
         excluded_ids=sft.excluded(store.scan("decontamination_report")),
     )
     write_result(work, "pretraining_corpus", stats)
-    return {"mix": dg.MetadataValue.json(stats)}
+    return corpus_facts(work, tokenizer_folder, stats)
 
 
 @table_asset(
@@ -109,7 +112,14 @@ def docstring_sft(
     return sft.docstring_sft(pairs, sft.excluded(decontamination_report), PRESET, SETTINGS.seed)
 
 
-@table_asset("pass_k_sft", group="corpus", kinds={"polars"}, code=["corpus/sft.py"], config=_SEED)
+@table_asset(
+    "pass_k_sft",
+    group="corpus",
+    kinds={"polars"},
+    code=["corpus/sft.py"],
+    config=_SEED,
+    plots={"pass_k_sft": "licence"},
+)
 def pass_k_sft(
     context: dg.AssetExecutionContext, pass_k_solutions: pl.LazyFrame, train_problems: pl.LazyFrame
 ) -> pl.LazyFrame:

@@ -28,7 +28,7 @@ def function_signatures(context: dg.AssetExecutionContext, docstring_pairs: pl.L
     group="pairs",
     kinds={"duckdb", "polars"},
     code=["curate/across.py"],
-    plots={"near_duplicate_edges": "jaccard"},
+    plots={"near_duplicate_edges": "jaccard", "compared_dumps": "n_functions"},
     description="Only new and changed dumps are compared, with each other and with the signatures of all others.",
 )
 def near_duplicate_edges(

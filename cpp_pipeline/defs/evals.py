@@ -1,5 +1,6 @@
 """Evaluations: each checkpoint on held-out data, with intervals, and one report over all."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from cpp_pipeline.defs.resources import PRESET, SETTINGS
 from cpp_pipeline.evaluation import model_page, reports
 from cpp_pipeline.rollouts.parts import join_parts
 from cpp_pipeline.storage.assets import folder_asset, write_result
-from cpp_pipeline.storage.metadata import metrics_markdown
+from cpp_pipeline.storage.previews import report_facts
 
 _SETUP = {"samples": PRESET.eval_samples, "seed": SETTINGS.seed, "preset": PRESET.name}
 _NEEDS = frozenset({"launcher", "sandbox"})
@@ -22,6 +23,12 @@ CODE_EVALS = {
     "sft_control_eval": ("sft_control_checkpoint", "chat", ("sft_eval", "gspo_eval")),
 }
 """Evaluation -> checkpoint, prompt format, evaluations it is compared with on the same problems."""
+
+
+def _finished(work: Path, name: str, metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Commit a report; what the UI shows of it."""
+    write_result(work, name, {k: v["value"] for k, v in metrics.items()})
+    return report_facts(name, metrics)
 
 
 def _code_eval(name: str) -> dg.AssetsDefinition:
@@ -67,8 +74,7 @@ def _code_eval(name: str) -> dg.AssetsDefinition:
             work,
             earlier,
         )
-        write_result(work, name, {k: v["value"] for k, v in metrics.items()})
-        return {"metrics": dg.MetadataValue.md(metrics_markdown(metrics))}
+        return _finished(work, name, metrics)
 
     return evaluate
 
@@ -102,8 +108,7 @@ def cmake_eval(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
         work / "samples",
     )
     metrics = reports.cmake_report("cmake_eval", work / "samples", work)
-    write_result(work, "cmake_eval", {k: v["value"] for k, v in metrics.items()})
-    return {"metrics": dg.MetadataValue.md(metrics_markdown(metrics))}
+    return _finished(work, "cmake_eval", metrics)
 
 
 @folder_asset(
@@ -130,8 +135,7 @@ def router_eval(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]
         work / "samples",
     )
     metrics = reports.router_report("router_eval", work / "samples", work)
-    write_result(work, "router_eval", {k: v["value"] for k, v in metrics.items()})
-    return {"metrics": dg.MetadataValue.md(metrics_markdown(metrics))}
+    return _finished(work, "router_eval", metrics)
 
 
 @folder_asset(
@@ -162,8 +166,7 @@ def agent_eval(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
         work / "samples",
     )
     metrics = reports.agent_report("agent_eval", work / "samples", work)
-    write_result(work, "agent_eval", {k: v["value"] for k, v in metrics.items()})
-    return {"metrics": dg.MetadataValue.md(metrics_markdown(metrics))}
+    return _finished(work, "agent_eval", metrics)
 
 
 _REPORTED = (*CODE_EVALS, "cmake_eval", "router_eval", "agent_eval")
@@ -194,5 +197,4 @@ def model_report(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any
     evaluations = {n: store.local_folder("reports", n) for n in _REPORTED}
     stages = {n: store.result("checkpoints", n) or {} for n in _STAGES}
     metrics = model_page.model_report(PRESET.name, evaluations, stages, work)
-    write_result(work, "model_report", {k: v["value"] for k, v in metrics.items()})
-    return {"metrics": dg.MetadataValue.md(metrics_markdown(metrics))}
+    return _finished(work, "model_report", metrics)

@@ -26,7 +26,7 @@ def _tell(context: dg.AssetExecutionContext) -> Tell:
     return lambda files, size_bytes: context.log.info(words(files, size_bytes))
 
 
-@table_asset("repo_dump", group="ingest", kinds={"git"}, code=["dumps"])
+@table_asset("repo_dump", group="ingest", kinds={"git"}, code=["dumps"], plots={"repo_dump": "size_bytes"})
 def repo_dump(context: dg.AssetExecutionContext) -> pl.LazyFrame:
     """List the dump as it lies there."""
     return list_dump(*_dump(context), _tell(context))
@@ -55,7 +55,7 @@ def source_files(context: dg.AssetExecutionContext) -> tuple[pl.LazyFrame, pl.La
     kinds={"git", "polars"},
     code=["dumps"],
     deps=["repo_dump"],
-    plots={"commits": "repo"},
+    plots={"commits": "repo", "repairs": "licence"},
 )
 def commits(context: dg.AssetExecutionContext) -> tuple[pl.LazyFrame, ...]:
     """Read the file pairs of the dump's commits, and the repairs that others collected."""

@@ -54,6 +54,7 @@ def diff_sft(
     kinds={"cmake", "polars"},
     code=["extract"],
     description="Packages and targets as the dumps themselves name them; no table is shipped with the project.",
+    plots={"cmake_packages": "package"},
 )
 def cmake_packages(context: dg.AssetExecutionContext, clean_files: pl.LazyFrame) -> pl.LazyFrame:
     """Collect packages and targets over all dumps."""

@@ -18,6 +18,11 @@ CMAKE_TABLES = (
             LICENCE,
         ),
         ("package", "target", "origin"),
+        sources={
+            "package target": "clean_files.content",
+            "origin": "clean_files.dump clean_files.repo clean_files.path",
+            "*": "clean_files.*",
+        },
     ),
     Table(
         "cmake_sft",
@@ -37,6 +42,14 @@ CMAKE_TABLES = (
         ),
         ("row_id",),
         True,
+        sources={
+            "dump": "the partition",
+            "repo path licence": "clean_files.*",
+            "row_id": "hash of the partition, clean_files.repo clean_files.path",
+            "instruction": ("what cmake is told in clean_files.content, and the names of sources in clean_files.path"),
+            "response": "clean_files.content",
+            "*": ("told by cmake in the sandbox about clean_files.content, with the sources in clean_files.path"),
+        },
     ),
     Table(
         "cmake_problems",
@@ -52,5 +65,9 @@ CMAKE_TABLES = (
             column("configure_ok", B, "the reference configured in the sandbox"),
         ),
         ("problem_id",),
+        sources={
+            "configure_ok": "told by cmake in the sandbox",
+            "*": "generated",
+        },
     ),
 )

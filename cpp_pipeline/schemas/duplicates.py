@@ -31,6 +31,12 @@ DUPLICATE_TABLES = (
         ),
         ("pair_id",),
         True,
+        sources={
+            "algorithm": "constant",
+            "text_id": "docstring_pairs.token_sha256",
+            "n_tokens bands is_crowded": "docstring_pairs.code",
+            "*": "docstring_pairs.*",
+        },
     ),
     Table(
         "near_duplicate_edges",
@@ -42,6 +48,11 @@ DUPLICATE_TABLES = (
             _ALGORITHM,
         ),
         ("left_text", "right_text"),
+        sources={
+            "algorithm": "constant",
+            "left_text right_text": "function_signatures.text_id",
+            "jaccard": "docstring_pairs.code",
+        },
     ),
     Table(
         "compared_dumps",
@@ -54,6 +65,13 @@ DUPLICATE_TABLES = (
             column("is_crowded", B, "a bucket was too full to compare all in it; then all dumps are compared anew"),
         ),
         ("dump",),
+        sources={
+            "algorithm": "constant",
+            "data_version": "read in the file of function_signatures",
+            "n_functions": "counted over function_signatures.dump",
+            "is_crowded": "function_signatures.bands",
+            "dump": "function_signatures.*",
+        },
     ),
     Table(
         "duplicate_pairs",
@@ -67,5 +85,14 @@ DUPLICATE_TABLES = (
             column("reason", S, "equal tokens, or nearly", isin=("exact", "near")),
         ),
         ("pair_id",),
+        sources={
+            "kept_pair_id": "function_signatures.pair_id",
+            "kept_dump": "function_signatures.dump",
+            "jaccard": "near_duplicate_edges.jaccard, 1 for equal tokens",
+            "reason": (
+                "function_signatures.token_sha256 near_duplicate_edges.left_text near_duplicate_edges.right_text"
+            ),
+            "*": "function_signatures.*",
+        },
     ),
 )

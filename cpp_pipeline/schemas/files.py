@@ -17,6 +17,10 @@ FILE_TABLES = (
         ),
         ("dump", "path"),
         True,
+        sources={
+            "dump": "the partition",
+            "*": "listed in the dump",
+        },
     ),
     Table(
         "source_files",
@@ -24,6 +28,10 @@ FILE_TABLES = (
         FILE_COLUMNS,
         ("dump", "repo", "path"),
         True,
+        sources={
+            "dump": "the partition",
+            "*": "read in the dump",
+        },
     ),
     Table(
         "commits",
@@ -42,6 +50,10 @@ FILE_TABLES = (
         ),
         ("dump", "repo", "commit", "path"),
         True,
+        sources={
+            "dump": "the partition",
+            "*": "read in the dump's git history",
+        },
     ),
     Table(
         "repairs",
@@ -57,6 +69,10 @@ FILE_TABLES = (
         ),
         ("dump", "place"),
         True,
+        sources={
+            "dump": "the partition",
+            "*": "read in the dump's JSONL records",
+        },
     ),
     Table(
         "clean_files",
@@ -64,6 +80,11 @@ FILE_TABLES = (
         (*FILE_COLUMNS, column("n_redacted", I, "e-mail addresses and secrets replaced in `content`", ge=0)),
         ("dump", "repo", "path"),
         True,
+        sources={
+            "content": "source_files.content, redacted",
+            "n_redacted": "counted in source_files.content",
+            "*": "source_files.*",
+        },
     ),
     Table(
         "dropped_files",
@@ -78,5 +99,16 @@ FILE_TABLES = (
         ),
         ("dump", "repo", "path"),
         True,
+        sources={
+            "reason": (
+                "rules on source_files.licence source_files.is_test source_files.is_vendored "
+                "source_files.is_generated source_files.is_amalgamated source_files.content"
+            ),
+            "detail": (
+                "source_files.licence, or the file with the same source_files.content: source_files.repo "
+                "source_files.path"
+            ),
+            "*": "source_files.*",
+        },
     ),
 )

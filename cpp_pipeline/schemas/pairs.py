@@ -91,6 +91,15 @@ PAIR_TABLES = (
         ),
         ("pair_id",),
         True,
+        sources={
+            "dump": "the partition",
+            "repo path licence": "clean_files.*",
+            "pair_id": (
+                "hash of the partition, clean_files.repo clean_files.path and the place in clean_files.content"
+            ),
+            "doc_path": "clean_files.path",
+            "*": "parsed from clean_files.content",
+        },
     ),
     Table(
         "diff_sft",
@@ -128,5 +137,31 @@ PAIR_TABLES = (
         ),
         ("row_id",),
         True,
+        sources={
+            "dump": "the partition",
+            "origin": "which of both tables the row is from",
+            "row_id": "hash of the partition, commits.repo commits.commit repairs.place",
+            "repo": "commits.repo, one dot for a record",
+            "commit": "commits.commit repairs.place",
+            "path": "commits.path repairs.place",
+            "licence": "commits.licence repairs.licence",
+            "message is_fix is_vague is_multi": "commits.message repairs.title repairs.body",
+            "is_unspecific": (
+                "commits.message commits.repo commits.path commits.after "
+                "repairs.title repairs.body repairs.place repairs.after"
+            ),
+            "instruction": (
+                "commits.message repairs.title repairs.body, and the function in commits.after repairs.after"
+            ),
+            "before before_has_parse_error": "commits.before repairs.before",
+            "after after_has_parse_error function": "commits.after repairs.after",
+            "has_residue": "commits.before commits.after commits.n_files repairs.before repairs.after",
+            "is_superseded": "commits.before commits.after commits.time",
+            "n_redacted": (
+                "counted in commits.message commits.before commits.after repairs.title repairs.body "
+                "repairs.before repairs.after"
+            ),
+            "*": "commits.before commits.after repairs.before repairs.after",
+        },
     ),
 )

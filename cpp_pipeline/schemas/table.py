@@ -1,12 +1,19 @@
-"""What a declared table is, and the pure functions that hold a frame to it."""
+"""What a declared table is, and the pure functions that hold a frame to it.
+
+Does not belong here: which tables there are (the files beside this one).
+"""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
+
+KEYS_AT_ONCE = 5_000_000
+"""Keys of which the hashes are held while a table is searched for repeated ones."""
 
 
 @dataclass(frozen=True)
@@ -24,13 +31,19 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """One table: columns in order, the columns that identify a row, and what a row is."""
+    """One table: columns in order, the columns that identify a row, and what a row is.
+
+    `sources` says where columns come from: names of columns -> words in which every `table.column` is one that they
+    are made from, `table.*` the one of the same name there. The key `*` stands for all columns that no other key names.
+    Words without any such reference say that the column is made here. What only joins or chooses rows is no source.
+    """
 
     name: str
     description: str
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     partitioned: bool = False
+    sources: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def schema(self) -> pl.Schema:
@@ -39,7 +52,7 @@ class Table:
 
     @property
     def digest(self) -> str:
-        """Changes whenever the declaration changes; part of each asset's code version."""
+        """Changes whenever columns, key or meaning change; part of each asset's code version."""
         return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
 
     def empty(self) -> pl.LazyFrame:
@@ -96,12 +109,26 @@ class Table:
                 rules[f"{c.name} > {c.le:g}"] = col > c.le
             if c.isin is not None:
                 rules[f"{c.name} not in {'|'.join(c.isin)}"] = ~col.is_in(list(c.isin))
-        counts = frame.select([e.sum().cast(pl.Int64).alias(r) for r, e in rules.items()]).collect()
+        counts = frame.select([e.sum().cast(pl.Int64).alias(r) for r, e in rules.items()]).collect(engine="streaming")
         broken = {rule: int(n or 0) for rule, n in counts.row(0, named=True).items() if n}
-        if self.key:
-            repeated = (
-                frame.select(self.key).group_by(self.key).len().select((pl.col("len") - 1).sum()).collect().item()
-            )
-            if repeated:
-                broken[f"repeated key ({', '.join(self.key)})"] = int(repeated)
+        if self.key and (repeated := repeated_keys(frame, self.key)):
+            broken[f"repeated key ({', '.join(self.key)})"] = repeated
         return broken
+
+
+def repeated_keys(frame: pl.LazyFrame, key: Sequence[str], at_once: int = KEYS_AT_ONCE) -> int:
+    """Rows whose key another row had before; holds about 50 bytes for each of `at_once` keys, however many there are.
+
+    Keys are compared by their hashes, a part of all hashes at a time, and only those with a twin as they are.
+    """
+    hashed = pl.struct(list(key)).hash()
+    rows = int(frame.select(pl.len()).collect(engine="streaming").item())
+    parts = 1 + rows // at_once
+    repeated = 0
+    for part in range(parts):
+        hashes = frame.select(hash=hashed).filter(pl.col("hash") % parts == part).group_by("hash").len()
+        twins = hashes.filter(pl.col("len") > 1).select("hash").collect(engine="streaming")["hash"]
+        if len(twins):
+            same = frame.filter(hashed.is_in(twins.implode())).group_by(list(key)).len()
+            repeated += int(same.select((pl.col("len") - 1).sum()).collect(engine="streaming").item())
+    return repeated

@@ -26,7 +26,7 @@ from cpp_pipeline.schemas import TABLES
 from cpp_pipeline.storage.code_version import code_version
 from cpp_pipeline.storage.currency import digest, inputs_digest, is_current, stamp
 from cpp_pipeline.storage.io_manager import DATA_VERSION, INPUTS, KEPT, REPLACES, ROWS
-from cpp_pipeline.storage.metadata import column_plot, column_schema, preview
+from cpp_pipeline.storage.metadata import column_schema, table_facts
 from cpp_pipeline.storage.parquet import content_version
 from cpp_pipeline.storage.recipes import CONFIG, recipe_of
 from cpp_pipeline.storage.scratch import spooled
@@ -87,9 +87,9 @@ def table_asset(
     config
         Values that decide the result (preset numbers, seed).
     plots
-        Table -> column that is drawn in the metadata.
+        Table -> column that is drawn in the metadata; of a quarantine table the reasons are.
     """
-    plots = plots or {}
+    drawn = {name: "reason" if name.endswith("_quarantine") else None for name in names} | dict(plots or {})
 
     def wrap(function: Callable[..., Any]) -> dg.AssetsDefinition:
         partitioned = TABLES[names[0]].partitioned
@@ -107,6 +107,7 @@ def table_asset(
                     CONFIG: digest(config or {}),
                     "config": dict(config or {}),
                     "dagster/column_schema": column_schema(TABLES[name]),
+                    "cpp_pipeline/plot": drawn[name],
                 },
             )
             for name in names
@@ -123,7 +124,7 @@ def table_asset(
         )
         @_signature_of(function)
         def compute(context: dg.AssetExecutionContext, **inputs: Any) -> Iterator[dg.Output[pl.LazyFrame]]:
-            kept = _kept(context, names)
+            kept = _kept(context, drawn)
             if kept is not None:
                 context.log.info(f"{names[0]} is current; kept")
                 yield from kept
@@ -132,7 +133,7 @@ def table_asset(
             made = function(context, **inputs)
             frames = made if isinstance(made, tuple) else (made,)
             for name, frame in zip(names, frames, strict=True):
-                yield _described(context, name, frame, before[name], plots.get(name))
+                yield _described(context, name, frame, before[name], drawn[name])
             context.resources.storage.store.end_work(names[0])
 
         return compute
@@ -246,21 +247,21 @@ def _skips(context: dg.AssetExecutionContext) -> bool:
     return context.run.tags.get(SKIP_TAG) == "1"
 
 
-def _kept(context: dg.AssetExecutionContext, names: Sequence[str]) -> list[dg.Output[pl.LazyFrame]] | None:
-    """The stored frames, when the run may skip and every table is current; else None."""
+def _kept(context: dg.AssetExecutionContext, plots: Mapping[str, str | None]) -> list[dg.Output[pl.LazyFrame]] | None:
+    """The stored frames, when the run may skip and every table is current; else None. `plots` names all tables."""
     if not _skips(context):
         return None
     store: Store = context.resources.storage.store
     partition = context.partition_key if context.has_partition_key else None
     specs = {spec.key.path[-1]: spec for spec in context.assets_def.specs}
-    if not all(is_current(store, recipe_of(specs[name]), partition) for name in names):
+    if not all(is_current(store, recipe_of(specs[name]), partition) for name in plots):
         return None
     outputs = []
-    for name in names:
+    for name, plot in plots.items():
         found = store.provenance(name, partition)
         assert found is not None
         frame = store.scan(name, [partition] if partition else None)
-        metadata = {KEPT: True, **_row_count(partition, found.rows or 0)}
+        metadata = {KEPT: True, **table_facts(TABLES[name], frame, found.rows or 0, partition, plot)}
         outputs.append(dg.Output(frame, name, metadata, dg.DataVersion(found.data_version)))
     return outputs
 
@@ -289,22 +290,10 @@ def _described(
     spool, path = spooled(TABLES[name].conform(frame))
     rows = int(spool.select(pl.len()).collect().item())
     version = content_version(path)
-    metadata: dict[str, Any] = {
-        DATA_VERSION: version,
-        ROWS: rows,
-        **before,
-        "preview": dg.MetadataValue.md(preview(spool)),
-        **_row_count(context.partition_key if context.has_partition_key else None, rows),
-    }
-    if plot is None and name.endswith("_quarantine"):
-        plot = "reason"
-    if plot and rows:
-        metadata["plot"] = dg.MetadataValue.md(column_plot(spool, plot, f"{name} by {plot}"))
+    partition = context.partition_key if context.has_partition_key else None
+    facts = table_facts(TABLES[name], spool, rows, partition, plot)
+    metadata = {DATA_VERSION: version, ROWS: rows, **before, **facts}
     return dg.Output(spool, name, metadata, dg.DataVersion(version))
-
-
-def _row_count(partition: str | None, rows: int) -> dict[str, int]:
-    return {"dagster/partition_row_count" if partition else "dagster/row_count": rows}
 
 
 def _manifest(work: Path, name: str) -> dict[str, Any]:

@@ -1,12 +1,13 @@
-"""What the Dagster UI shows of a table: counts, columns, a preview, a plot.
+"""What the Dagster UI shows of an asset: counts, columns and where they come from, a preview, a plot.
 
-Belongs here: turning frames and figures into Dagster metadata.
+Belongs here: turning frames and figures into Dagster metadata. Does not belong here: which assets there are.
 """
 
 from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,9 +15,28 @@ import dagster as dg
 import polars as pl
 
 from cpp_pipeline.schemas import Table
+from cpp_pipeline.schemas.lineage import origins
 
 PREVIEW_ROWS = 5
 PREVIEW_CHARACTERS = 80
+_COLOUR = "#4f6d9b"
+_PARTIAL = re.compile(r" - |: |\(")
+_SKEWED = 50
+"""A histogram whose greatest value is so many times the median is drawn over logarithms."""
+
+
+def table_facts(
+    table: Table, frame: pl.LazyFrame, rows: int, partition: str | None, plot: str | None
+) -> dict[str, Any]:
+    """What is shown of one partition (or all) of a table; `plot` is the column to draw, if there are rows."""
+    facts: dict[str, Any] = {
+        "dagster/partition_row_count" if partition else "dagster/row_count": rows,
+        "dagster/column_lineage": column_lineage(table),
+        "preview": dg.MetadataValue.md(preview(frame)),
+    }
+    if plot and rows:
+        facts["plot"] = dg.MetadataValue.md(column_plot(frame, plot, f"{table.name} by {plot}"))
+    return facts
 
 
 def column_schema(table: Table) -> dg.TableSchema:
@@ -31,6 +51,16 @@ def column_schema(table: Table) -> dg.TableSchema:
             )
             for c in table.columns
         ]
+    )
+
+
+def column_lineage(table: Table) -> dg.TableColumnLineage:
+    """The columns of other tables that each column is made from; none for one that is made here."""
+    return dg.TableColumnLineage(
+        {
+            column: [dg.TableColumnDep(dg.AssetKey(other), name) for other, name in origin.columns]
+            for column, origin in origins(table).items()
+        }
     )
 
 
@@ -65,17 +95,43 @@ def column_plot(frame: pl.LazyFrame, column: str, title: str) -> str:
 
 def _bars(labels: list[str], counts: list[int], column: str, title: str) -> Any:
     figure, axes = _axes(max(1.6, 0.3 * len(labels) + 0.9))
-    axes.barh(labels[::-1], counts[::-1], color="#4f6d9b")
+    axes.barh(labels[::-1], counts[::-1], color=_COLOUR)
     axes.bar_label(axes.containers[0], padding=2, fontsize=7)
-    axes.set(title=title, xlabel="rows", ylabel=column)
+    axes.margins(x=0.1)
+    axes.set(title=title, xlabel="rows" if column else "", ylabel=column)
     return figure
 
 
 def _histogram(values: pl.Series, column: str, title: str) -> Any:
     figure, axes = _axes(2.4)
-    axes.hist(values.to_numpy(), bins=30, color="#4f6d9b")
+    median, greatest = float(values.median() or 0), float(values.max() or 0)  # type: ignore[arg-type]
+    if greatest > _SKEWED * max(1.0, median) and float(values.min() or 0) >= 0:  # type: ignore[arg-type]
+        values, column = (values + 1).log(10), f"log10({column} + 1)"
+    axes.hist(values.to_numpy(), bins=30, color=_COLOUR)
     axes.set(title=title, xlabel=column, ylabel="rows")
     return figure
+
+
+def share_plot(counts: Mapping[str, int], title: str) -> str:
+    """Counts as bars, named; inline markdown."""
+    return figure_markdown(_bars(list(counts), list(counts.values()), "", title))
+
+
+def metrics_plot(metrics: Mapping[str, Mapping[str, Any]], title: str) -> str:
+    """The metrics that are shares, each with its interval where it has one; inline markdown.
+
+    Differences between reports, and shares of parts such as `pass@1 (family)`, are left to the table.
+    """
+    shares = {n: m for n, m in metrics.items() if 0 <= m["value"] <= 1 and not _PARTIAL.search(n)}
+    figure, axes = _axes(max(1.6, 0.3 * len(shares) + 0.9))
+    for place, (name, m) in enumerate(reversed(shares.items())):
+        if m.get("low") is not None:
+            axes.plot([m["low"], m["high"]], [name, name], color=_COLOUR, linewidth=1.5)
+        axes.plot([m["value"]], [name], "o", color=_COLOUR, markersize=4)
+        axes.annotate(f"{m['value']:.3f}", (m["value"], place), (0, 4), textcoords="offset points", fontsize=7)
+    axes.set(title=title, xlim=(-0.02, 1.08), ylim=(-0.5, max(1, len(shares)) - 0.3))
+    axes.grid(alpha=0.3, axis="x")
+    return figure_markdown(figure)
 
 
 def _axes(height: float) -> tuple[Any, Any]:

@@ -89,10 +89,45 @@ class Bench:
         provenance = stamp(Recipe(name, (), "", ""), partition, "", "planted", rows.height)
         self.store.write_table(rows.lazy(), provenance)
 
-    def run(self, assets: list[Asset], *, raise_on_error: bool = True) -> dg.ExecuteInProcessResult:
+    def run(
+        self,
+        assets: list[Asset],
+        *,
+        raise_on_error: bool = True,
+        partition: str | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> dg.ExecuteInProcessResult:
         """Materialize with tables on disk."""
         resources = {**self.resources, "io_manager": ParquetIOManager(root=str(self.store.root))}
-        return dg.materialize(assets, instance=self.instance, resources=resources, raise_on_error=raise_on_error)
+        return dg.materialize(
+            assets,
+            instance=self.instance,
+            resources=resources,
+            raise_on_error=raise_on_error,
+            partition_key=partition,
+            tags=tags,
+        )
+
+    def as_stored(self, name: str, rows: pl.DataFrame, partition: str | None = None) -> dg.AssetsDefinition:
+        """An asset of this name whose table on disk has these rows, whether they fit the schema or not."""
+        bench = self
+
+        class Writer(ParquetIOManager):
+            """Writes what it is given."""
+
+            def handle_output(self, context: dg.OutputContext, obj: pl.LazyFrame) -> None:
+                bench.write(name, obj.collect(), partition)
+
+        @dg.asset(
+            name=name,
+            partitions_def=repo_dumps if partition else None,
+            dagster_type=dg.Any,
+            io_manager_def=Writer(root=str(self.store.root)),
+        )
+        def stored() -> pl.LazyFrame:
+            return rows.lazy()
+
+        return stored
 
 
 def _planted(name: str, rows: pl.DataFrame, partition: str | None) -> dg.AssetsDefinition:

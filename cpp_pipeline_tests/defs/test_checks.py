@@ -1,33 +1,30 @@
-"""A blocking check stops what comes after it at one bad row, and lets good rows pass."""
+"""Checks of declarations, of the decontamination report and of folders: what they stop, and what they let pass.
+
+Does not belong here: single bad rows (`test_bad_data`), the corpus read back (`corpus/test_inspection`).
+"""
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import polars as pl
 import pytest
 
-from cpp_pipeline.defs import checks
+from cpp_pipeline.corpus.fim import FimSplit, fim_parts, raw_parts
+from cpp_pipeline.corpus.formats import Parts
+from cpp_pipeline.corpus.packing import Packable, pack
+from cpp_pipeline.corpus.shards import write_shards
+from cpp_pipeline.corpus.tokenizer import encode_parts, load_tokenizer, train_tokenizer
+from cpp_pipeline.defs.checks_folders import CHECKPOINTS
 from cpp_pipeline.schemas import TABLES
 from cpp_pipeline.storage.assets import repo_dumps
 from cpp_pipeline_tests.defs.support import Bench, Frames, frame, row
+from cpp_pipeline_tests.defs.test_definitions import check_of, checks
 
 Row = dict[str, Any]
-CHECKS = {
-    (key.asset_key.path[-1], key.name): check
-    for check in (
-        *checks.schema_checks,
-        *checks.row_checks,
-        *checks.held_out_checks,
-        *checks.training_checks,
-        checks.few_rows_near_held_out,
-        checks.mix_is_40_40_20,
-        checks.targets,
-    )
-    for key in check.check_keys
-}
 MIX = {"raw": 400, "random_fim": 400, "structured_fim": 200}
 
 
@@ -50,7 +47,7 @@ class Scene:
     def check(self, asset: str, name: str, frames: Frames | None = None) -> Outcome:
         """Run the check of `asset`; `frames` are the rows of the tables that it reads."""
         frames = frames or {}
-        definition = CHECKS[asset, name]
+        definition = check_of(asset, name)
         partitioned = asset in TABLES and TABLES[asset].partitioned
         partitions = repo_dumps if partitioned else None
 
@@ -88,7 +85,7 @@ def scene(bench: Bench) -> Scene:
 
 def evaluate(table: str, rows: pl.DataFrame) -> dg.AssetCheckResult:
     """Call the schema check itself."""
-    found = CHECKS[table, "fits_schema"](rows.lazy())
+    found = check_of(table, "fits_schema")(rows.lazy())
     assert isinstance(found, dg.AssetCheckResult)
     return found
 
@@ -132,64 +129,7 @@ def test_a_fitting_table_lets_the_run_go_on(scene: Scene) -> None:
         assert outcome.went_on
 
 
-# -- what a row has to mean -------------------------------------------------------------------
-
-PAIR = {"chosen": "a", "rejected": "b", "chosen_passed": 5, "rejected_passed": 4, "similarity": 0.9}
-SOLVED = {"solutions": [{"code": "a", "score": 1.0}]}
-FUNCTION = {"body": "return 1;", "code": "int f() { return 1; }", "line": 3, "end_line": 3}
-
-
-def score(value: float | None) -> Row:
-    """A problem with an accepted solution and one of this score."""
-    return {"solutions": [{"code": "a", "score": 1.0}, {"code": "b", "score": value}]}
-
-
-@pytest.mark.parametrize(
-    ("table", "name", "good", "bad"),
-    [
-        ("sandbox_canaries", "sandbox_is_right", {"ok": True}, {"ok": False}),
-        ("preference_pairs", "chosen_beats_rejected", PAIR, {**PAIR, "rejected_passed": 5}),
-        ("preference_pairs", "chosen_beats_rejected", PAIR, {**PAIR, "similarity": 0.7}),
-        ("preference_pairs", "chosen_beats_rejected", PAIR, {**PAIR, "rejected": "a"}),
-        ("pass_k_sft", "all_solutions_pass", SOLVED, score(0.8)),
-        ("pass_k_sft", "all_solutions_pass", SOLVED, score(None)),
-        ("pass_k_sft", "all_solutions_pass", SOLVED, score(float("nan"))),
-        ("docstring_pairs", "function_contains_its_body", FUNCTION, {**FUNCTION, "body": "return 2;"}),
-        ("docstring_pairs", "function_contains_its_body", FUNCTION, {**FUNCTION, "end_line": 2}),
-        ("diff_sft", "repair_changes_something", {"before": "a", "after": "b"}, {"before": "a", "after": "a"}),
-        ("duplicate_pairs", "what_is_kept_stays", {}, {"kept_pair_id": "pair_id 0"}),
-    ],
-)
-def test_one_bad_row_stops_the_run(scene: Scene, table: str, name: str, good: Row, bad: Row) -> None:
-    fine = scene.check(table, name, {table: frame(table, row(table, 0, **good))})
-    assert fine.passed
-    assert fine.went_on
-    scene.made.clear()
-    outcome = scene.check(table, name, {table: frame(table, row(table, 0, **good), row(table, 1, **bad))})
-    assert not outcome.passed
-    assert outcome.metadata["offending_rows"] == 1
-    key = TABLES[table].key[0]
-    assert outcome.metadata["first"][0][key] == row(table, 1)[key]
-    assert not outcome.went_on
-
-
-@pytest.mark.parametrize(
-    ("table", "key"),
-    [("train_problems", "split_key"), ("gspo_prompts", "problem_id"), ("pass_k_sft", "problem_id")],
-)
-def test_a_held_out_problem_stops_the_run(scene: Scene, table: str, key: str) -> None:
-    held_out = frame("eval_problems", row("eval_problems", **{key: "secret"}))
-    fine = scene.check(
-        table, "no_held_out_problem", {table: frame(table, row(table, 1, **{key: "open"})), "eval_problems": held_out}
-    )
-    assert fine.passed
-    assert fine.went_on
-    scene.made.clear()
-    leaked = frame(table, row(table, 1, **{key: "open"}), row(table, 2, **{key: "secret"}))
-    outcome = scene.check(table, "no_held_out_problem", {table: leaked, "eval_problems": held_out})
-    assert not outcome.passed
-    assert outcome.metadata["leaked_rows"] == 1
-    assert not outcome.went_on
+# -- what the report says of all rows --------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("hits", "passed"), [(7, True), (8, False)])
@@ -241,6 +181,63 @@ def test_another_mix_stops_the_run(scene: Scene, tokens: dict[str, int], passed:
     assert (outcome.passed, outcome.went_on) == (passed, passed)
 
 
+SOURCE = "int twice(int value) {\n    int doubled = value * 2;\n    return doubled;\n}\n"
+SPLIT = FimSplit(SOURCE[:20], SOURCE[20:50], SOURCE[50:], spm=False)
+
+
+def plant_corpus(scene: Scene, *documents: Parts) -> None:
+    """A tokenizer, a corpus of these documents, and the one file that it may be made from."""
+    store, write = scene.bench.store, scene.bench.write
+    tokenizer, shards = (
+        store.folder("checkpoints", "tokenizer"),
+        Path(str(store.folder("shards", "pretraining_corpus"))),
+    )
+    train_tokenizer(iter([SOURCE] * 9), 300, Path(str(tokenizer)))
+    publish(scene, "checkpoints", "tokenizer", {})
+    tok = load_tokenizer(Path(str(tokenizer)))
+    rows = pack([Packable(encode_parts(tok, d)) for d in documents], 257, 0)
+    write_shards(rows, shards, seq_tokens=256, vocab=tok.get_vocab_size(), pad_id=0, tokenizer_sha256="")
+    publish(scene, "shards", "pretraining_corpus", {})
+    write(
+        "clean_files",
+        frame("clean_files", row("clean_files", language="cpp", content=f"#pragma once\n{SOURCE}")),
+        "one",
+    )
+    write("docstring_pairs", frame("docstring_pairs"), "one")
+    for name in ("duplicate_pairs", "train_problems", "decontamination_report"):
+        write(name, frame(name))
+
+
+@pytest.mark.parametrize(
+    ("document", "fault"),
+    [
+        (fim_parts(SPLIT), None),
+        (fim_parts(replace(SPLIT, prefix=SPLIT.suffix, suffix=SPLIT.prefix)), "of_no_source"),
+        (fim_parts(SPLIT)[:2] + fim_parts(SPLIT)[4:], "damaged"),
+        (raw_parts(SOURCE.replace("twice", "held_out")), "of_no_source"),
+    ],
+    ids=["sound", "parts changed places", "a mark is missing", "held out"],
+)
+def test_a_corpus_that_does_not_give_its_sources_back_stops_the_run(
+    scene: Scene, document: Parts, fault: str | None
+) -> None:
+    plant_corpus(scene, raw_parts(SOURCE), document)
+    outcome = scene.check("pretraining_corpus", "fim_comes_back_as_source")
+    assert (outcome.passed, outcome.went_on) == (fault is None, fault is None)
+    faults = {name: len(outcome.metadata[name]) for name in ("damaged", "of_no_source")}
+    assert faults == {"damaged": 0, "of_no_source": 0, **({fault: 1} if fault else {})}
+
+
+@pytest.mark.parametrize("lost", [None, "<FIM_MIDDLE>"])
+def test_a_tokenizer_without_a_special_token_stops_the_run(scene: Scene, lost: str | None) -> None:
+    plant_corpus(scene, raw_parts(SOURCE))
+    path = Path(str(scene.bench.store.folder("checkpoints", "tokenizer"))) / "tokenizer.json"
+    path.write_text(path.read_text().replace(lost or "-", "<ANOTHER>" if lost else "-"))
+    outcome = scene.check("tokenizer", "text_comes_back")
+    assert (outcome.passed, outcome.went_on) == (lost is None, lost is None)
+    assert outcome.metadata["wrong"] == ([lost] if lost else [])
+
+
 @pytest.mark.parametrize(
     ("files", "passed"),
     [
@@ -259,7 +256,8 @@ def test_unsound_training_stops_the_run(scene: Scene, files: dict[str, str], pas
 
 
 def test_every_checkpoint_is_checked_for_sound_training() -> None:
-    assert {asset for asset, name in CHECKS if name == "training_is_sound"} == set(checks.CHECKPOINTS)
+    trained = {c.asset_key.to_user_string() for c in checks() if c.name == "training_is_sound"}
+    assert trained == set(CHECKPOINTS)
 
 
 @pytest.mark.parametrize("met", [True, False])

@@ -9,7 +9,7 @@ import pytest
 from cpp_pipeline.corpus.formats import chat_text
 from cpp_pipeline.corpus.sft import CHARACTERS_PER_TOKEN
 from cpp_pipeline.defs import corpus
-from cpp_pipeline.defs.checks import mix_is_40_40_20
+from cpp_pipeline.defs.checks_folders import fim_comes_back_as_source, mix_is_40_40_20, text_comes_back
 from cpp_pipeline.defs.resources import PRESET
 from cpp_pipeline_tests.defs.support import Bench, frame, row
 
@@ -232,9 +232,18 @@ def test_tokenizer_and_shards_are_published_from_the_dump_and_mix_as_said(
     bench.write("train_problems", frame("train_problems", *(problem(n, source="family") for n in range(40))))
     bench.write("decontamination_report", NO_HIT)
     bench.write("duplicate_pairs", frame("duplicate_pairs"))
-    result = bench.run([corpus.tokenizer, corpus.pretraining_corpus, mix_is_40_40_20])
+    result = bench.run(
+        [corpus.tokenizer, corpus.pretraining_corpus, text_comes_back, mix_is_40_40_20, fim_comes_back_as_source]
+    )
     assert result.success
-    assert [e.passed for e in result.get_asset_check_evaluations()] == [True]
+    evaluations = {e.check_name: e for e in result.get_asset_check_evaluations()}
+    assert {name: e.passed for name, e in evaluations.items()} == {
+        "text_comes_back": True,
+        "mix_is_40_40_20": True,
+        "fim_comes_back_as_source": True,
+    }
+    documents = evaluations["fim_comes_back_as_source"].metadata["documents"].value
+    assert documents.keys() == {"raw", "random_fim", "structured_fim"}  # type: ignore[union-attr]
     tokenizer = bench.store.local_folder("checkpoints", "tokenizer")
     assert len(json.loads((tokenizer / "tokenizer.json").read_text())["model"]["vocab"]) <= PRESET.shape.vocab
     shards = bench.store.result("shards", "pretraining_corpus")
@@ -243,3 +252,23 @@ def test_tokenizer_and_shards_are_published_from_the_dump_and_mix_as_said(
     provenance = bench.store.provenance("pretraining_corpus")
     assert provenance is not None
     assert provenance.data_version == shards["data_sha256"][:32]
+
+
+@pytest.mark.parametrize("dumps", [(), ("one",), ("one", "two")])
+def test_tokenizer_and_shards_are_of_all_dumps(bench: Bench, dumps: tuple[str, ...]) -> None:
+    for dump in dumps:
+        named = f"int of_{dump}(int {dump}_value) {{\n    return {dump}_value * 2;\n}}\n"
+        files = (file(dump, n, content=named * 20 + f"// {n}\n", size_bytes=1_000) for n in range(20))
+        bench.write("clean_files", frame("clean_files", *files), dump)
+        bench.write("docstring_pairs", frame("docstring_pairs", pair(dump, 1)), dump)
+    bench.write("train_problems", frame("train_problems", *(problem(n, source="family") for n in range(40))))
+    bench.write("decontamination_report", NO_HIT)
+    bench.write("duplicate_pairs", frame("duplicate_pairs"))
+    assert bench.run([corpus.tokenizer, corpus.pretraining_corpus, fim_comes_back_as_source]).success
+    tokenizer = bench.store.result("checkpoints", "tokenizer")
+    shards = bench.store.result("shards", "pretraining_corpus")
+    assert tokenizer is not None
+    assert shards is not None
+    # A function and a request of each problem, and pieces of files.
+    assert (tokenizer["metrics"]["texts"] > 80) is bool(dumps)
+    assert ("real" in shards["metrics"]["tokens_by_source"]) is bool(dumps)

@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 
 from cpp_pipeline.schemas import TABLES
+from cpp_pipeline.selection import select
 from cpp_pipeline.storage.assets import OWNERS
 
 GRAPH = Path(__file__).with_name("graph.json")
@@ -29,6 +30,24 @@ def specs() -> dict[str, dg.AssetSpec]:
 def checks() -> list[dg.AssetCheckSpec]:
     graph = definitions().resolve_asset_graph()
     return [graph.get_check_spec(key) for key in graph.asset_check_keys]
+
+
+@cache
+def check_definitions() -> dict[tuple[str, str], dg.AssetChecksDefinition]:
+    """Every check as it is defined, by asset and name."""
+    found = (c for c in definitions().asset_checks or () if isinstance(c, dg.AssetChecksDefinition))
+    return {(s.asset_key.to_user_string(), s.name): c for c in found for s in c.check_specs}
+
+
+def check_of(asset: str, name: str) -> dg.AssetChecksDefinition:
+    """One check as it is defined."""
+    return check_definitions()[asset, name]
+
+
+def blocking_checks(asset: str) -> list[dg.AssetChecksDefinition]:
+    """The checks of one asset that stop what comes after it."""
+    found = [c for (of, _), c in check_definitions().items() if of == asset]
+    return [c for c in found if all(s.blocking for s in c.check_specs)]
 
 
 def graph() -> dict[str, list[str]]:
@@ -109,19 +128,66 @@ def test_only_evaluation_decontamination_and_tasks_read_held_out_problems() -> N
 def test_all_blocking_checks_are_there_and_targets_only_warn() -> None:
     names = {(c.asset_key.to_user_string(), c.name): c.blocking for c in checks()}
     assert [key for key, blocking in names.items() if not blocking] == [("model_report", "targets")]
-    meaning = {key for key in names if key[1] not in ("fits_schema", "training_is_sound", "targets")}
+    meaning: dict[str, set[str]] = {}
+    for asset, name in names:
+        if name not in ("fits_schema", "training_is_sound", "targets"):
+            meaning.setdefault(asset, set()).add(name)
+    not_near = {"no_held_out_problem", "nothing_near_held_out"}
+    judged = {"verdict_agrees_with_tests", "problem_is_for_training"}
     assert meaning == {
-        ("sandbox_canaries", "sandbox_is_right"),
-        ("preference_pairs", "chosen_beats_rejected"),
-        ("pass_k_sft", "all_solutions_pass"),
-        ("docstring_pairs", "function_contains_its_body"),
-        ("diff_sft", "repair_changes_something"),
-        ("duplicate_pairs", "what_is_kept_stays"),
-        ("train_problems", "no_held_out_problem"),
-        ("gspo_prompts", "no_held_out_problem"),
-        ("pass_k_sft", "no_held_out_problem"),
-        ("decontamination_report", "few_rows_near_held_out"),
-        ("pretraining_corpus", "mix_is_40_40_20"),
+        "sandbox_canaries": {"sandbox_is_right"},
+        "clean_files": {"may_be_learned_from"},
+        "docstring_pairs": {"function_contains_its_body"},
+        "diff_sft": {"repair_changes_something"},
+        "cmake_sft": {"nothing_is_blank"},
+        "cmake_problems": {"sides_are_apart"},
+        "duplicate_pairs": {"what_is_kept_stays"},
+        "eval_problems": {"has_rows"},
+        "train_problems": {"has_rows", "no_held_out_problem", "near_duplicates_are_out"},
+        "repair_rows": {"mutant_fails", "problem_is_for_training"},
+        "near_misses": {"chosen_beats_rejected", "problem_is_for_training"},
+        "decontamination_report": {"few_rows_near_held_out"},
+        "tokenizer": {"text_comes_back"},
+        "pretraining_corpus": {"mix_is_40_40_20", "fim_comes_back_as_source"},
+        "pass_k_solutions": judged,
+        "sft_pass_k_solutions": judged,
+        "docstring_sft": {
+            "nothing_is_blank",
+            "no_held_out_solution",
+            "nothing_near_held_out",
+            "near_duplicates_are_out",
+        },
+        "pass_k_sft": {"all_solutions_pass", *not_near},
+        "combined_sft": {"has_rows", "nothing_is_blank", "no_held_out_solution", *not_near},
+        "preference_pairs": {"chosen_beats_rejected", *not_near},
+        "gspo_prompts": {"has_rows", "answers_are_told_apart", *not_near},
+        "router_sft": {"has_rows", "phrasings_are_apart"},
+    }
+
+
+def upstream(name: str) -> set[str]:
+    """Everything before an asset."""
+    return set(graph()[name]).union(*(upstream(parent) for parent in graph()[name]))
+
+
+def test_a_selection_with_all_before_holds_what_its_checks_read() -> None:
+    assert "eval_problems" not in upstream("train_problems")
+    assert {"eval_problems", "docstring_pairs"} <= select(definitions(), "+train_problems")
+    assert select(definitions(), "train_problems") == {"train_problems", "train_problems_quarantine"}
+    assert select(definitions(), "+repo_dump") == {"repo_dump"}
+
+
+def test_what_a_check_reads_is_made_before_its_asset() -> None:
+    """Or the check would judge an asset by tables of another day."""
+    read = {
+        (check.asset_key.to_user_string(), dep.asset_key.to_user_string())
+        for check in checks()
+        for dep in check.additional_deps
+    }
+    assert len(read) > 10
+    # Neither is made from the other.
+    assert {(asset, other) for asset, other in read if other not in upstream(asset)} == {
+        ("train_problems", "eval_problems")
     }
 
 

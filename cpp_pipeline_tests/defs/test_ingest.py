@@ -1,6 +1,7 @@
 """What lies in a dump comes out as files and commits, and what cannot be read is told."""
 
 import hashlib
+import json
 from pathlib import Path
 
 import polars as pl
@@ -65,6 +66,21 @@ def test_commits_of_a_clone_have_both_sides(bundled: dict[str, pl.DataFrame]) ->
     newest = found.sort("time").unique(["repo", "path"], keep="last").join(now, on=["repo", "path"])
     assert newest.height > 0
     assert newest["after"].to_list() == newest["newest"].to_list()
+
+
+def test_repairs_that_others_collected_come_with_their_place(bench: Bench, tmp_path: Path) -> None:
+    folder = tmp_path / "collected"
+    folder.mkdir()
+    good = {"title": "Halve, not double", "body": "", "before": CODE.replace("/ 2", "* 2"), "after": CODE}
+    lines = [json.dumps(good), json.dumps({**good, "after": None})]
+    (folder / "repairs.jsonl").write_text("".join(line + "\n" for line in lines))
+    add_dump(bench.store, folder, "one")
+    made = bench.in_memory(commits, partition="one")
+    assert made["repairs"].select("dump", "place", "title", "after").rows() == [
+        ("one", "repairs.jsonl:1", "Halve, not double", CODE)
+    ]
+    (refused,) = made["repairs_quarantine"].to_dicts()
+    assert "repairs.jsonl:2" in refused["detail"]
 
 
 def test_two_dumps_are_two_partitions_that_do_not_mix(bench: Bench, folder: Path, tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ from dataclasses import replace
 import dagster as dg
 import pytest
 
-from cpp_pipeline.defs.checks import row_checks
 from cpp_pipeline.defs.sandbox import sandbox_canaries
 from cpp_pipeline.sandbox.canaries import run
 from cpp_pipeline_tests.defs.support import Bench
+from cpp_pipeline_tests.defs.test_definitions import check_of
 
 
 def few(monkeypatch: pytest.MonkeyPatch, programs: set[str], attacks: set[str]) -> None:
@@ -38,7 +38,7 @@ def test_canaries_are_judged_by_the_real_sandbox(judging: Bench, monkeypatch: py
 def test_a_wrong_verdict_is_not_believed(judging: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     few(monkeypatch, {"sum"}, set())
     monkeypatch.setattr(run, "PROGRAMS", [replace(p, verdict="WA") for p in run.PROGRAMS])
-    check = next(c for c in row_checks if "sandbox_is_right" in {k.name for k in c.check_keys})
+    check = check_of("sandbox_canaries", "sandbox_is_right")
 
     @dg.asset(deps=["sandbox_canaries"])
     def believer() -> None:
