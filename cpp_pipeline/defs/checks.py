@@ -13,6 +13,7 @@ import polars as pl
 from cpp_pipeline.defs.resources import PRESET
 from cpp_pipeline.schemas import TABLES, Table
 from cpp_pipeline.storage.assets import repo_dumps
+from cpp_pipeline.storage.checks import asset_check
 
 WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
 MIX = {"raw": 0.40, "random_fim": 0.40, "structured_fim": 0.20}
@@ -28,7 +29,7 @@ CHECKPOINTS = (
 
 
 def _fits_schema(table: Table) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
+    @asset_check(
         asset=table.name,
         name="fits_schema",
         blocking=True,
@@ -47,7 +48,7 @@ def _rows(
 ) -> dg.AssetChecksDefinition:
     """A blocking check that no row offends; shows the first offenders' keys."""
 
-    @dg.asset_check(
+    @asset_check(
         asset=table,
         name=name,
         blocking=True,
@@ -118,7 +119,7 @@ row_checks = [
 
 
 def _held_out(table: str, key: str) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
+    @asset_check(
         asset=table,
         name="no_held_out_problem",
         blocking=True,
@@ -140,7 +141,7 @@ held_out_checks = [
 ]
 
 
-@dg.asset_check(
+@asset_check(
     asset="decontamination_report",
     blocking=True,
     description="At most 2 % of the training rows are too close to a held-out problem; "
@@ -161,7 +162,7 @@ def few_rows_near_held_out(
     return dg.AssetCheckResult(passed=hits <= 0.02 * rows + 5, metadata={"hits": hits, "rows": rows})
 
 
-@dg.asset_check(
+@asset_check(
     asset="pretraining_corpus",
     blocking=True,
     required_resource_keys={"storage"},
@@ -178,7 +179,7 @@ def mix_is_40_40_20(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResu
 
 
 def _trained(name: str) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
+    @asset_check(
         asset=name,
         name="training_is_sound",
         blocking=True,
@@ -202,7 +203,7 @@ def _trained(name: str) -> dg.AssetChecksDefinition:
 training_checks = [_trained(name) for name in CHECKPOINTS]
 
 
-@dg.asset_check(
+@asset_check(
     asset="model_report",
     required_resource_keys={"storage"},
     description="The preset's targets; below target is a warning.",

@@ -1,0 +1,49 @@
+"""The decorator of this project's checks: each leaves word below the root of what it let pass.
+
+So data count as checked whoever had them made: the command line, the UI, a sensor, a backfill, on this machine or in
+pods. Belongs here: leaving word. Does not belong here: a check (`defs/checks.py`), or who asks (`runner.plan`).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Collection
+from typing import Any
+
+import dagster as dg
+
+from cpp_pipeline.schemas import TABLES
+from cpp_pipeline.storage.store import Store
+
+RECORDED = "cpp_pipeline/recorded"
+"""Metadata of every check that leaves word; one that does not would make its asset look stale for ever."""
+
+
+def asset_check(
+    *, required_resource_keys: Collection[str] = (), metadata: dict[str, Any] | None = None, **options: Any
+) -> Callable[[Callable[..., dg.AssetCheckResult]], dg.AssetChecksDefinition]:
+    """`dagster.asset_check` that writes its outcome beside the data; takes the same options.
+
+    Nothing is written when the data are replaced while the check reads them.
+    """
+
+    def wrap(function: Callable[..., dg.AssetCheckResult]) -> dg.AssetChecksDefinition:
+        @functools.wraps(function)
+        def evaluate(*args: Any, **inputs: Any) -> dg.AssetCheckResult:
+            context = dg.AssetCheckExecutionContext.get().op_execution_context
+            store: Store = context.resources.storage.store
+            (key,) = context.assets_def.check_keys
+            asset = key.asset_key.path[-1]
+            partition = context.partition_key if asset in TABLES and TABLES[asset].partitioned else None
+            before = store.provenance(asset, partition)
+            result = function(*args, **inputs)
+            if before is not None and store.provenance(asset, partition) == before:
+                lets_pass = result.passed or result.severity == dg.AssetCheckSeverity.WARN
+                store.mark_check(asset, partition, key.name, before.data_version, lets_pass)
+            return result
+
+        resources = {"storage", *required_resource_keys}
+        facts = {**(metadata or {}), RECORDED: True}
+        return dg.asset_check(required_resource_keys=resources, metadata=facts, **options)(evaluate)
+
+    return wrap
