@@ -19,8 +19,8 @@ from cpp_pipeline.schemas import TABLES
 
 DUMPS_WEEKLY = "0 2 * * 0"
 """Sunday, 02:00 UTC: the data stages of every dump, whatever has changed outside of the graph."""
-JOINED_WEEKLY = "0 8 * * 0"
-"""Some hours later, when no dump is on its way: the joined tables, should one have failed or its code have changed."""
+JOINED_DAILY = "0 5 * * *"
+"""The joined tables, should one have failed; what is current is kept."""
 SKIP_TAG = "cpp_pipeline/skip_current"
 """Run tag: an asset that is current when its turn comes keeps its data."""
 SKIP = {SKIP_TAG: "1"}
@@ -68,23 +68,24 @@ def freshness(name: str, group: str) -> dg.FreshnessPolicy | None:
 
 def _when_missing() -> When:
     """A partition that was never made, once all that it reads is there; one whose run failed waits for people."""
-    return (When.on_missing() & ~When.in_progress() & ~When.execution_failed() & ~_unsound_inputs()).with_label(
-        "missing, and its inputs are sound"
-    )
+    return (
+        _missing() & ~When.any_deps_missing() & ~When.in_progress() & ~When.execution_failed() & ~_unsound_inputs()
+    ).with_label("missing, and its inputs are sound")
 
 
 def _when_inputs_changed() -> When:
     """A joined table: once new data of any dump have come to rest, whether or not other dumps have data yet.
 
     It is made once for many dumps, since it waits while any is on its way, and not at all when their data are the same
-    as before. What is missing of tables that are joined themselves is waited for.
+    as before. What is missing of tables that are joined themselves is waited for. Only a request that came after the
+    change has handled it: a run that is under way meanwhile may have read the input before.
     """
     changed = When.any_deps_match(
         (When.data_version_changed() & ~When.executed_with_root_target()) | When.will_be_requested()
     ).with_label("data of an input changed")
-    wanted = When.newly_missing() | changed | When.code_version_changed() | When.cron_tick_passed(JOINED_WEEKLY)
+    outdated = changed | When.code_version_changed() | When.cron_tick_passed(JOINED_DAILY)
     return (
-        wanted.since_last_handled()
+        (_missing() | outdated.since(When.newly_requested() & ~outdated))
         & ~When.any_deps_missing().ignore(dump_stages())
         & ~When.any_deps_in_progress()
         & ~When.in_progress()
@@ -92,7 +93,21 @@ def _when_inputs_changed() -> When:
     ).with_label("inputs changed and are sound")
 
 
+def _missing() -> When:
+    """Never made, and not asked for since it is missing.
+
+    `AutomationCondition.on_missing()` overlooks what was missing when it was first looked at: in a new Dagster home
+    nobody would ask for the canaries, and nothing that uses verdicts would ever be made.
+    """
+    asked_for = When.newly_requested() | When.newly_updated()
+    return When.missing().newly_true().since(asked_for).with_label("missing")
+
+
 def _unsound_inputs() -> When:
-    """A blocking check of an input, of any dump, failed or is still to be heard of: nothing is made from that."""
-    unheard = When.check_failed() | When.execution_failed() | When.in_progress()
-    return When.any_deps_match(When.any_checks_match(unheard, blocking_only=True)).with_label("an input is unsound")
+    """A blocking check of an input, of any dump, failed, broke or is still to be heard of: nothing is made from that.
+
+    Where the input itself failed, its checks were not asked; what lies there then is as it was before, or nothing.
+    """
+    failed = When.any_checks_match(When.check_failed() | When.in_progress(), blocking_only=True)
+    broke = When.any_checks_match(When.execution_failed(), blocking_only=True) & ~When.execution_failed()
+    return When.any_deps_match(failed | broke).with_label("an input is unsound")

@@ -30,16 +30,20 @@ def asset_check(
     def wrap(function: Callable[..., dg.AssetCheckResult]) -> dg.AssetChecksDefinition:
         @functools.wraps(function)
         def evaluate(*args: Any, **inputs: Any) -> dg.AssetCheckResult:
-            context = dg.AssetCheckExecutionContext.get().op_execution_context
-            store: Store = context.resources.storage.store
-            (key,) = context.assets_def.check_keys
-            asset = key.asset_key.path[-1]
-            partition = context.partition_key if asset in TABLES and TABLES[asset].partitioned else None
-            before = store.provenance(asset, partition)
+            try:
+                context = dg.AssetCheckExecutionContext.get()
+            except dg.DagsterInvariantViolationError:  # called by itself, not by a run
+                return function(*args, **inputs)
+            store: Store = context.op_execution_context.resources.storage.store
+            (spec,) = context.check_specs
+            asset = spec.asset_key.path[-1]
+            partitioned = asset in TABLES and TABLES[asset].partitioned
+            partition = context.op_execution_context.partition_key if partitioned else None
+            before = _version(store, asset, partition)
             result = function(*args, **inputs)
-            if before is not None and store.provenance(asset, partition) == before:
+            if before is not None and _version(store, asset, partition) == before:
                 lets_pass = result.passed or result.severity == dg.AssetCheckSeverity.WARN
-                store.mark_check(asset, partition, key.name, before.data_version, lets_pass)
+                store.mark_check(asset, partition, spec.name, before, lets_pass)
             return result
 
         resources = {"storage", *required_resource_keys}
@@ -47,3 +51,12 @@ def asset_check(
         return dg.asset_check(required_resource_keys=resources, metadata=facts, **options)(evaluate)
 
     return wrap
+
+
+def _version(store: Store, asset: str, partition: str | None) -> str | None:
+    """The data version of what lies there; None of what says nothing of itself, which `currency` never takes."""
+    try:
+        found = store.provenance(asset, partition)
+    except ValueError:
+        return None
+    return found.data_version if found else None

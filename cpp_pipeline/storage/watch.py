@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 
 import dagster as dg
 
@@ -32,17 +33,19 @@ def look(context: dg.SensorEvaluationContext, store: Store, inbox: str, settled_
     ValueError, BucketError
         The inbox cannot be looked into.
     """
-    names, refused = register(store, new_dumps(store, inbox, settled_seconds) if inbox else [])
+    before = _Seen.read(context.cursor)
+    removed = before.then(_paths(store)).removed
+    arrived = new_dumps(store, inbox, settled_seconds) if inbox else []
+    names, refused = register(store, [a for a in arrived if a.url not in removed])
     for words in refused:
         context.log.error(words)
-    registered = {d.name for d in dumps(store)}
+    now = before.then(_paths(store))
     known = known_dumps(context.instance)
-    new = sorted(registered - known)
-    gone = sorted(set(json.loads(context.cursor or "[]")) - registered)
+    new, gone = sorted(now.paths.keys() - known), sorted(before.paths.keys() - now.paths.keys())
     requests = [_request(store, key, f"{key}-{store.place(f'dumps/{key}.json').token()}") for key in new]
     if gone:
         requests.append(dg.RunRequest(job_name=JOINED_JOB, tags=SKIP))
-    context.log.info(f"dumps: {len(registered)}, arrived: {names}, new to Dagster: {new}, removed: {gone}")
+    context.log.info(f"dumps: {len(now.paths)}, arrived: {names}, new to Dagster: {new}, removed: {gone}")
     return dg.SensorResult(
         run_requests=requests,
         skip_reason=None if requests else "; ".join(refused) or "no new dump",
@@ -50,8 +53,31 @@ def look(context: dg.SensorEvaluationContext, store: Store, inbox: str, settled_
             repo_dumps.build_add_request(new),
             repo_dumps.build_delete_request(sorted(known & set(gone))),
         ],
-        cursor=json.dumps(sorted(registered)),
+        cursor=json.dumps(asdict(now)),
     )
+
+
+def _paths(store: Store) -> dict[str, str]:
+    return {d.name: d.path for d in dumps(store)}
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What was there at a tick: dumps by name, and places of dumps that were removed while they lay in the inbox.
+
+    A removed dump is not taken again for a new one; `cpp-pipeline dumps add` brings it back.
+    """
+
+    paths: dict[str, str]
+    removed: list[str]
+
+    @classmethod
+    def read(cls, cursor: str | None) -> _Seen:
+        return cls(**json.loads(cursor)) if cursor else cls({}, [])
+
+    def then(self, paths: dict[str, str]) -> _Seen:
+        gone = {*self.removed, *(path for name, path in self.paths.items() if name not in paths)}
+        return _Seen(paths, sorted(gone - set(paths.values())))
 
 
 def known_dumps(instance: dg.DagsterInstance) -> set[str]:
