@@ -11,7 +11,7 @@ import polars as pl
 
 from cpp_pipeline.defs.resources import SETTINGS
 from cpp_pipeline.storage import automation, watch
-from cpp_pipeline.storage.assets import StoreResource, repo_dumps
+from cpp_pipeline.storage.assets import StoreResource
 from cpp_pipeline.storage.checks import asset_check
 from cpp_pipeline.storage.failures import failed_dumps
 
@@ -23,7 +23,6 @@ _INVENTORY = ("duplicate_pairs", "no_dump_failed")
 data_stages = dg.define_asset_job(
     watch.DUMP_JOB,
     automation.dump_stages(),
-    partitions_def=repo_dumps,
     description="Everything that is made of one dump: its files, commits, documented functions, repairs, CMake rows. "
     "Launch it for a dump, or backfill it over many. It judges CMake files, so materialize sandbox_canaries first.",
 )

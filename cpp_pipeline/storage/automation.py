@@ -11,6 +11,7 @@ none, and everything after it waits for it. So two runs never begin with one dum
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import dagster as dg
 from dagster import AutomationCondition as When
@@ -50,7 +51,7 @@ def training_stages() -> dg.AssetSelection:
     return dg.AssetSelection.all() - joined_stages() - dump_stages()
 
 
-def condition(name: str, group: str) -> When | None:
+def condition(name: str, group: str) -> When[Any] | None:
     """When an asset is made by itself; None for one that people or the dump sensor start."""
     if name == _BY_SENSOR or not (group in _GROUPS or name in _CORPUS):
         return None
@@ -66,14 +67,14 @@ def freshness(name: str, group: str) -> dg.FreshnessPolicy | None:
     return dg.FreshnessPolicy.time_window(fail_window=timedelta(days=22), warn_window=timedelta(days=8))
 
 
-def _when_missing() -> When:
+def _when_missing() -> When[Any]:
     """A partition that was never made, once all that it reads is there; one whose run failed waits for people."""
     return (
         _missing() & ~When.any_deps_missing() & ~When.in_progress() & ~When.execution_failed() & ~_unsound_inputs()
     ).with_label("missing, and its inputs are sound")
 
 
-def _when_inputs_changed() -> When:
+def _when_inputs_changed() -> When[Any]:
     """A joined table: once new data of any dump have come to rest, whether or not other dumps have data yet.
 
     It is made once for many dumps, since it waits while any is on its way, and not at all when their data are the same
@@ -93,7 +94,7 @@ def _when_inputs_changed() -> When:
     ).with_label("inputs changed and are sound")
 
 
-def _missing() -> When:
+def _missing() -> When[Any]:
     """Never made, and not asked for since it is missing.
 
     `AutomationCondition.on_missing()` overlooks what was missing when it was first looked at: in a new Dagster home
@@ -103,7 +104,7 @@ def _missing() -> When:
     return When.missing().newly_true().since(asked_for).with_label("missing")
 
 
-def _unsound_inputs() -> When:
+def _unsound_inputs() -> When[Any]:
     """A blocking check of an input, of any dump, failed, broke or is still to be heard of: nothing is made from that.
 
     Where the input itself failed, its checks were not asked; what lies there then is as it was before, or nothing.
