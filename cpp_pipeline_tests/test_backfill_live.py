@@ -60,8 +60,8 @@ def launch(place: Place, keys: Sequence[str]) -> BulkActionStatus:
             assert found is not None
             return found.status
 
-    waiting = (BulkActionStatus.REQUESTED, BulkActionStatus.COMPLETING, BulkActionStatus.FAILING)
-    place.wait(lambda: status() not in waiting, PATIENCE_SECONDS)
+    ended = (BulkActionStatus.COMPLETED_SUCCESS, BulkActionStatus.COMPLETED_FAILED, BulkActionStatus.FAILED)
+    place.wait(lambda: status() in ended, PATIENCE_SECONDS)
     return status()
 
 

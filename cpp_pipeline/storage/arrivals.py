@@ -120,16 +120,19 @@ def _in_bucket(inbox: str, client: Any, known: set[str]) -> Found:
     if parts.scheme != "gs" or not parts.netloc:
         raise ValueError(f"{_SETTING}={inbox}: dumps arrive in a folder or below gs://bucket/prefix")
     base = f"{parts.path.strip('/')}/".lstrip("/")
+    gcs = _resource() if client is None else None
     with told_plainly(inbox, _SETTING):
-        bucket = (client or _client()).bucket(parts.netloc)
+        bucket = (gcs.get_client() if gcs else client).bucket(parts.netloc)
         tops = {f"gs://{parts.netloc}/{top}": top for top in _tops(bucket, base)}
         return {url: _total(_objects(bucket, top)) for url, top in tops.items() if url not in known}
 
 
-def _client() -> Any:
-    from dagster_gcp.gcs import GCSResource
-
-    return GCSResource().get_client()
+def _resource() -> Any:
+    try:
+        from dagster_gcp.gcs import GCSResource
+    except ImportError as error:
+        raise ValueError(f"{_SETTING}: {error}; install the extra: pip install 'cpp_pipeline[gcs]'") from error
+    return GCSResource()
 
 
 def _tops(bucket: Any, base: str) -> Iterable[str]:

@@ -135,7 +135,7 @@ def test_of_a_truncated_archive_the_rest_is_kept_and_the_cause_is_a_row(backfill
     backfill.dump("good", 1)
     assert failed(backfill.run("bad", "good")) == []
     (row,) = backfill.store.scan("source_files_quarantine", ["bad"]).collect().to_dicts()
-    assert (row["reason"], row["path"]) == ("broken archive", "bad.tar")
+    assert row["reason"] == "broken archive"
     assert "bad.tar" in row["detail"] and "the rest is not read" in row["detail"]
     read = backfill.store.scan("source_files", ["bad"]).collect().height
     before = backfill.versions()

@@ -55,6 +55,11 @@ def test_a_dump_that_is_still_being_uploaded_waits(store: Store, client: Any, bu
     assert [a.name for a in new_dumps(store, f"{bucket}/in", 0.0, client)] == ["a"]
 
 
+def test_dagsters_own_client_is_the_default(store: Store, client: Any, bucket: str) -> None:
+    put(bucket, "a/x.cc")
+    assert new_dumps(store, f"{bucket}/in", 0.0) == new_dumps(store, f"{bucket}/in", 0.0, client) != []
+
+
 def test_a_whole_bucket_may_be_the_place_of_dumps(store: Store, client: Any, bucket: str) -> None:
     put(bucket, "x.cc")
     assert [a.url for a in new_dumps(store, bucket, 0.0, client)] == [f"{bucket}/in"]
