@@ -6,7 +6,6 @@ Belongs here: starting and ending it, waiting for what it does. Does not belong 
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -110,9 +109,3 @@ def _lives(group: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def copy(source: Path, target: Path) -> None:
-    """Put a folder in place of another."""
-    shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(source, target)
