@@ -77,7 +77,7 @@ def _summary_table(summary: object) -> Table:
     table = Table("asset", "status", "rows", "seconds", "checks", title="cpp_pipeline")
     for line in summary.lines.values():
         checks = f"{line.checks_passed} passed" if line.checks_passed else ""
-        checks += f", {len(line.warnings)} below target" if line.warnings else ""
+        checks += f", {len(line.warnings)} warned" if line.warnings else ""
         checks += f", {len(line.checks_failed)} FAILED" if line.checks_failed else ""
         seconds = f"{line.seconds:.1f}" if line.seconds else ""
         table.add_row(line.asset, line.status, "" if line.rows is None else f"{line.rows:,}", seconds, checks)

@@ -11,6 +11,7 @@ import dagster as dg
 
 from cpp_pipeline.runner import run as run_graph
 from cpp_pipeline.settings import Settings
+from cpp_pipeline.storage.assets import repo_dumps
 from cpp_pipeline.storage.dumps import add_dump, check_dump, dumps
 from cpp_pipeline.storage.place import at
 from cpp_pipeline.storage.store import Store
@@ -21,6 +22,9 @@ nux:
   enabled: false
 telemetry:
   enabled: false
+concurrency:
+  runs:
+    max_concurrent_runs: 2  # of the UI, sensors and backfills; each uses several cores
 """
 
 
@@ -89,8 +93,9 @@ def main_job(
     # all of them before one is registered: a mistyped path leaves nothing behind
     for name, path in sources:
         check_dump(store, path, name)
-    for name, path in sources:
-        add_dump(store, path, name)
+    registered = [add_dump(store, path, name).name for name, path in sources]
+    with dagster_instance(root) as instance:  # at once: a sensor starts what Dagster does not know
+        instance.add_dynamic_partitions(repo_dumps.name or "", registered)
     # The definitions read their settings from the environment, as they do in every other process.
     os.environ.update(environment(root), CPP_PIPELINE_PRESET=preset, CPP_PIPELINE_SEED=str(seed))
     from cpp_pipeline.definitions import defs

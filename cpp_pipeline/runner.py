@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import dagster as dg
 
 from cpp_pipeline.selection import checks_of, made_together, select
-from cpp_pipeline.storage.assets import SKIP_TAG, repo_dumps
+from cpp_pipeline.storage.assets import repo_dumps
+from cpp_pipeline.storage.automation import SKIP
 from cpp_pipeline.storage.currency import is_current
 from cpp_pipeline.storage.dumps import dumps
 from cpp_pipeline.storage.gcs import remembered_reads
@@ -115,7 +116,7 @@ def run(
     if selection:
         selected = select(definitions, selection)
     summary = Summary({name: Line(name) for name in specs if name in selected}, [])
-    with alone(store):
+    with alone(store, log):
         store.sweep()
         instance.add_dynamic_partitions(repo_dumps.name or "", [d.name for d in dumps(store)])
         checks = checks_of(definitions, specs)
@@ -131,9 +132,6 @@ def run(
             if names:
                 watcher = Watcher(summary, wave.partition, log, done, total, str(store.root))
                 failed = _materialize(job, instance, wave.partition, names, watcher)
-                for name in set(names) - failed:
-                    if all((name, check) in watcher.passed for check in checks[name]):
-                        store.mark_checked(name, wave.partition, checks[name])
                 lost |= _lost(specs, failed, watcher)
             done += len(wave.assets)
         for name in sorted(lost):
@@ -158,7 +156,7 @@ def _materialize(
         instance=instance,
         run_id=run_id,
         run_config=QUIET,
-        tags={SKIP_TAG: "1"},
+        tags=SKIP,
         raise_on_error=False,
     )
     if watcher.interrupted:

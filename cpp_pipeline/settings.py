@@ -42,6 +42,10 @@ class Settings:
     """Read from `POD_NAME`, with `POD_UID`: the pod that this runs in, which owns the pods that it claims."""
     pod_uid: str = ""
     """See `pod_name`."""
+    inbox: str = ""
+    """Folder or `gs://bucket/prefix` below which new dumps are looked for; empty: nothing is started by itself."""
+    inbox_settled_seconds: int = 300
+    """A dump there of which anything is younger is taken to be still on its way."""
     real_cpp: bool = True
     """`run` also takes real C++ from Debian source packages."""
     allow_unknown_licence: bool = False

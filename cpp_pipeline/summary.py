@@ -5,7 +5,6 @@ Belongs here: reading Dagster's events. Does not belong here: deciding what is r
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -13,10 +12,10 @@ import dagster as dg
 from dagster_shared.error import SerializableErrorInfo
 
 from cpp_pipeline.dumps.progress import MARK
+from cpp_pipeline.storage.failures import in_words, innermost
 from cpp_pipeline.storage.space import with_remedy
 
 Log = Callable[[str], None]
-_MODULE = re.compile(r"^(\w+\.)+(?=\w+: )")
 
 
 @dataclass
@@ -57,8 +56,6 @@ class Watcher:
         self.failed: set[str] = set()
         self.interrupted = False
         self.blocked: set[str] = set()
-        self.passed: set[tuple[str, str]] = set()
-        """(asset, check) pairs that were evaluated and do not block."""
         self._starts: dict[str, float] = {}
 
     def take(self, entry: dg.EventLogEntry) -> None:
@@ -106,8 +103,6 @@ class Watcher:
         if line is None:
             return
         name = f"{evaluation.asset_key.path[-1]}:{evaluation.check_name}"
-        if evaluation.passed or evaluation.severity == dg.AssetCheckSeverity.WARN:
-            self.passed.add((line.asset, evaluation.check_name))
         if evaluation.passed:
             line.checks_passed += 1
         elif evaluation.severity == dg.AssetCheckSeverity.WARN:
@@ -119,14 +114,11 @@ class Watcher:
             self.log(f"CHECK FAILED {name} {shown}")
 
     def _broke(self, step: str, error: SerializableErrorInfo | None, where: str) -> None:
-        # Dagster wraps an error of ours; a cause of our own error says less than the error itself
-        while error is not None and error.cause is not None and (error.cls_name or "").startswith("Dagster"):
-            error = error.cause
+        error = innermost(error)
         if error is not None and (error.cls_name or "").endswith("InterruptedError"):
             self.interrupted = True
             return
-        words = _MODULE.sub("", (error.message if error else "no message").strip())
-        words = with_remedy(words, self.root)
+        words = with_remedy(in_words(error), self.root)
         if "blocking" in words.lower() and step not in self.summary.lines:
             return
         self.failed.add(step)

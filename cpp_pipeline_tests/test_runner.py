@@ -11,6 +11,7 @@ import pytest
 from cpp_pipeline import runner
 from cpp_pipeline.schemas import TABLES
 from cpp_pipeline.storage.assets import StoreResource, folder_asset, table_asset
+from cpp_pipeline.storage.checks import asset_check
 from cpp_pipeline.storage.currency import Recipe, stamp
 from cpp_pipeline.storage.dumps import add_dump, dump
 from cpp_pipeline.storage.io_manager import ParquetIOManager
@@ -56,7 +57,7 @@ def definitions(root: str, meanwhile: Meanwhile) -> dg.Definitions:
         meanwhile.get("base_checkpoint", lambda: None)()
         (work / "result.json").write_text(json.dumps({"weights_sha256": ",".join(names), "metrics": {}}))
 
-    @dg.asset_check(asset="cmake_packages", blocking=True)
+    @asset_check(asset="cmake_packages", blocking=True)
     def no_bad_package(asset: pl.LazyFrame) -> dg.AssetCheckResult:
         return dg.AssetCheckResult(passed="bad" not in asset.collect()["package"].to_list())
 
@@ -192,6 +193,38 @@ def test_a_table_that_was_never_made_is_not_read_as_an_empty_one(world: World) -
     )
     with pytest.raises(FileNotFoundError, match="repo_dump of dump one has not been made"):
         store.load_input(context)
+
+
+def by_hand(world: World, *names: str, partition: str | None = None) -> bool:
+    """A run as the UI starts it: it neither plans nor skips anything."""
+    world.instance.add_dynamic_partitions("repo_dumps", ["one"])
+    job = definitions(world.root, {}).resolve_implicit_global_asset_job_def()
+    chosen = [dg.AssetKey(name) for name in names]
+    return job.execute_in_process(
+        instance=world.instance, asset_selection=chosen, partition_key=partition, raise_on_error=False
+    ).success
+
+
+def test_data_that_another_run_made_and_checked_are_current(world: World) -> None:
+    world.dump("one", "a")
+    assert by_hand(world, "repo_dump", partition="one") and by_hand(world, "cmake_packages", "base_checkpoint")
+    assert set(status(world.run()).values()) == {"current"}
+
+
+def test_data_of_another_run_that_failed_their_check_are_not_current(world: World) -> None:
+    world.dump("one", "bad")
+    assert by_hand(world, "repo_dump", partition="one") and not by_hand(world, "cmake_packages", "base_checkpoint")
+    assert world.store.provenance("cmake_packages") is not None
+    summary = world.run()
+    assert summary.lines["cmake_packages"].checks_failed == ["cmake_packages:no_bad_package"]
+    assert status(summary)["base_checkpoint"] == "not made"
+
+
+def test_data_that_nobody_checked_are_checked(world: World) -> None:
+    world.dump("one", "a")
+    world.run()
+    world.store.place("checked/cmake_packages/all.no_bad_package.json").delete()
+    assert status(world.run()) == {"repo_dump": "current", "cmake_packages": "kept", "base_checkpoint": "kept"}
 
 
 @pytest.mark.parametrize("overtaken", ["cmake_packages", "base_checkpoint"])

@@ -12,7 +12,7 @@ import polars as pl
 from cpp_pipeline.curate.files import is_permissive
 from cpp_pipeline.schemas import TABLES, Table
 from cpp_pipeline.storage.assets import repo_dumps
-from cpp_pipeline.storage.checks import told
+from cpp_pipeline.storage.checks import asset_check, told
 
 Offenders = Callable[[pl.LazyFrame], pl.LazyFrame]
 _PASSED, _TOTAL, _SCORE = pl.col("tests_passed"), pl.col("tests_total"), pl.col("score")
@@ -20,7 +20,7 @@ _SCORES = pl.element().struct.field("score")
 
 
 def _fits_schema(table: Table) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
+    @asset_check(
         asset=table.name,
         name="fits_schema",
         blocking=True,
@@ -37,7 +37,7 @@ def _fits_schema(table: Table) -> dg.AssetChecksDefinition:
 def _rows(table: str, name: str, description: str, offenders: pl.Expr | Offenders) -> dg.AssetChecksDefinition:
     """A check that no row offends."""
 
-    @dg.asset_check(
+    @asset_check(
         asset=table,
         name=name,
         blocking=True,
@@ -52,7 +52,7 @@ def _rows(table: str, name: str, description: str, offenders: pl.Expr | Offender
 
 
 def _has_rows(table: str) -> dg.AssetChecksDefinition:
-    @dg.asset_check(asset=table, name="has_rows", blocking=True, description="There is something to go on with.")
+    @asset_check(asset=table, name="has_rows", blocking=True, description="There is something to go on with.")
     def has_rows(asset: pl.LazyFrame) -> dg.AssetCheckResult:
         return dg.AssetCheckResult(passed=not asset.head(1).collect().is_empty())
 

@@ -13,6 +13,7 @@ from cpp_pipeline.corpus.inspection import inspect, lossy_texts
 from cpp_pipeline.corpus.sft import excluded
 from cpp_pipeline.curate.representatives import without_duplicates
 from cpp_pipeline.defs.resources import PRESET
+from cpp_pipeline.storage.checks import asset_check
 from cpp_pipeline.storage.store import Store
 
 MIX = {"raw": 0.40, "random_fim": 0.40, "structured_fim": 0.20}
@@ -27,7 +28,7 @@ CHECKPOINTS = (
 )
 
 
-@dg.asset_check(
+@asset_check(
     asset="tokenizer",
     blocking=True,
     required_resource_keys={"storage"},
@@ -40,7 +41,7 @@ def text_comes_back(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResu
     return dg.AssetCheckResult(passed=not wrong, metadata={"wrong": dg.MetadataValue.json(wrong)})
 
 
-@dg.asset_check(
+@asset_check(
     asset="pretraining_corpus",
     blocking=True,
     required_resource_keys={"storage"},
@@ -56,7 +57,7 @@ def mix_is_40_40_20(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResu
     return dg.AssetCheckResult(passed=passed, metadata={"shares": dg.MetadataValue.json(shares)})
 
 
-@dg.asset_check(
+@asset_check(
     asset="pretraining_corpus",
     blocking=True,
     required_resource_keys={"storage"},
@@ -86,7 +87,7 @@ def fim_comes_back_as_source(context: dg.AssetCheckExecutionContext) -> dg.Asset
 
 
 def _trained(name: str) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
+    @asset_check(
         asset=name,
         name="training_is_sound",
         blocking=True,
@@ -110,7 +111,7 @@ def _trained(name: str) -> dg.AssetChecksDefinition:
 training_checks = [_trained(name) for name in CHECKPOINTS]
 
 
-@dg.asset_check(
+@asset_check(
     asset="model_report",
     required_resource_keys={"storage"},
     description="The preset's targets; below target is a warning.",

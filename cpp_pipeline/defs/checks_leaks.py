@@ -8,7 +8,7 @@ import dagster as dg
 import polars as pl
 
 from cpp_pipeline.schemas import TABLES
-from cpp_pipeline.storage.checks import told
+from cpp_pipeline.storage.checks import asset_check, told
 
 _ID = pl.col("problem_id")
 _PAIR_ID = pl.col("row_id").str.strip_prefix("docstring/")
@@ -22,7 +22,7 @@ def _apart(
 ) -> dg.AssetChecksDefinition:
     """A check that no row has a `key` that is among `theirs` of the table `other`; a null key is nobody's."""
 
-    @dg.asset_check(
+    @asset_check(
         asset=table, name=name, blocking=True, description=description, additional_ins={"other": dg.AssetIn(other)}
     )
     def check(asset: pl.LazyFrame, other: pl.LazyFrame) -> dg.AssetCheckResult:
@@ -78,7 +78,7 @@ leak_checks = [
 
 
 def _known_problem(table: str) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
+    @asset_check(
         asset=table,
         name="problem_is_for_training",
         blocking=True,
@@ -97,7 +97,7 @@ known_problem_checks = [
 ]
 
 
-@dg.asset_check(
+@asset_check(
     asset="decontamination_report",
     blocking=True,
     description="At most 2 % of the training rows are too close to a held-out problem; "

@@ -12,13 +12,13 @@ from cpp_pipeline.dumps.reading import read_files
 from cpp_pipeline.dumps.repairs import read_repairs
 from cpp_pipeline.dumps.shards import Shard
 from cpp_pipeline.storage.assets import table_asset
-from cpp_pipeline.storage.dumps import dump
+from cpp_pipeline.storage.dumps import dump_in_place
 from cpp_pipeline.storage.scratch import scratch_folder
 
 
 def _dump(context: dg.AssetExecutionContext) -> tuple[str, str, Path, Shard]:
     """What the readers take: where the dump lies, its key, a scratch folder, and which shard of it this is."""
-    found = dump(context.resources.storage.store, context.partition_key)
+    found = dump_in_place(context.resources.storage.store, context.partition_key)
     return found.path, found.name, scratch_folder(), found.shard
 
 

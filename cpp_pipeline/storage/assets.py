@@ -23,9 +23,11 @@ import polars as pl
 
 from cpp_pipeline.launch.steps import step_options
 from cpp_pipeline.schemas import TABLES
+from cpp_pipeline.storage.automation import SKIP_TAG, condition, freshness
 from cpp_pipeline.storage.code_version import code_version
 from cpp_pipeline.storage.currency import digest, inputs_digest, is_current, stamp
 from cpp_pipeline.storage.io_manager import DATA_VERSION, INPUTS, KEPT, REPLACES, ROWS
+from cpp_pipeline.storage.lock import among_others
 from cpp_pipeline.storage.metadata import column_schema, table_facts
 from cpp_pipeline.storage.parquet import content_version
 from cpp_pipeline.storage.recipes import CONFIG, recipe_of
@@ -44,9 +46,6 @@ OWNERS = {
     "agent": "team:agent",
     "evals": "team:evaluation",
 }
-SKIP_TAG = "cpp_pipeline/skip_current"
-"""Run tag: an asset that is current when its turn comes keeps its data."""
-
 _TIMED = ("result.json", "timing.jsonl", "rollout_timing.jsonl")
 
 repo_dumps = dg.DynamicPartitionsDefinition(name="repo_dumps")
@@ -102,6 +101,8 @@ def table_asset(
                 kinds=kinds | {"parquet"},
                 owners=[OWNERS[group]],
                 code_version=code_version(code, function, TABLES[name].digest),
+                automation_condition=condition(name, group),
+                freshness_policy=freshness(name, group),
                 dagster_type=dg.Any,
                 metadata={
                     CONFIG: digest(config or {}),
@@ -124,17 +125,19 @@ def table_asset(
         )
         @_signature_of(function)
         def compute(context: dg.AssetExecutionContext, **inputs: Any) -> Iterator[dg.Output[pl.LazyFrame]]:
-            kept = _kept(context, drawn)
-            if kept is not None:
-                context.log.info(f"{names[0]} is current; kept")
-                yield from kept
-                return
-            before = _before(context, names)
-            made = function(context, **inputs)
-            frames = made if isinstance(made, tuple) else (made,)
-            for name, frame in zip(names, frames, strict=True):
-                yield _described(context, name, frame, before[name], drawn[name])
-            context.resources.storage.store.end_work(names[0])
+            store: Store = context.resources.storage.store
+            with among_others(store, context.log.warning):
+                kept = _kept(context, drawn)
+                if kept is not None:
+                    context.log.info(f"{names[0]} is current; kept")
+                    yield from kept
+                    return
+                before = _before(context, names)
+                made = function(context, **inputs)
+                frames = made if isinstance(made, tuple) else (made,)
+                for name, frame in zip(names, frames, strict=True):
+                    yield _described(context, name, frame, before[name], drawn[name])
+                store.end_work(names[0])
 
         return compute
 
@@ -171,6 +174,7 @@ def folder_asset(
             owners=[OWNERS[group]],
             description=description,
             code_version=code_version(code, function),
+            freshness_policy=freshness(name, group),
             metadata={CONFIG: digest(config or {}), "config": dict(config or {})},
             required_resource_keys={"storage", *resources},
             retry_policy=step.retry_policy,
@@ -179,6 +183,10 @@ def folder_asset(
         @_signature_of(function, drop=1)
         def compute(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
             store: Store = context.resources.storage.store
+            with among_others(store, context.log.warning):
+                return make(context, store)
+
+        def make(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult[Any]:
             recipe = recipe_of(context.assets_def.get_asset_spec())
             if _skips(context) and is_current(store, recipe, None):
                 context.log.info(f"{name} is current; kept")

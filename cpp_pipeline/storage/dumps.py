@@ -142,8 +142,7 @@ def named(store: Store, paths: Sequence[Path | str]) -> list[tuple[str, Path | s
         known.setdefault(registered.path, []).append(registered.name)
     found: dict[str, str] = {}
     for place in dict.fromkeys(_absolute(p) for p in paths):
-        made = re.sub(r"[^A-Za-z0-9._-]+", "-", file_name(place)).strip("-._")[:100] or "dump"
-        for name in known.get(place, [made]):
+        for name in known.get(place, [made_name(place)]):
             if name in found:
                 raise ValueError(
                     f"{found[name]} and {place} would both be dump {name!r}; name one of them first: "
@@ -151,6 +150,11 @@ def named(store: Store, paths: Sequence[Path | str]) -> list[tuple[str, Path | s
                 )
             found[name] = place
     return [(name, place if is_remote(place) else Path(place)) for name, place in found.items()]
+
+
+def made_name(place: str) -> str:
+    """The name of a dump that was given none: the last part of its path, as far as a name can hold it."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", file_name(place)).strip("-._")[:100] or "dump"
 
 
 def dumps(store: Store) -> list[Dump]:
@@ -170,6 +174,23 @@ def dump(store: Store, name: str) -> Dump:
     if (known := _registered(store, name)) is not None:
         return known
     raise KeyError(f"no dump {name!r}; known: {', '.join(d.name for d in dumps(store)) or 'none'}")
+
+
+def dump_in_place(store: Store, name: str) -> Dump:
+    """One registered dump or shard, for readers.
+
+    Raises
+    ------
+    FileNotFoundError
+        What was registered is no longer where it was; says what to do.
+    """
+    found = dump(store, name)
+    try:
+        detect_kind(found.path)
+    except FileNotFoundError as error:
+        remedy = f"put it back, or take the dump away: `cpp-pipeline dumps remove {found.group or name}`"
+        raise FileNotFoundError(f"{error}; {remedy}") from error
+    return found
 
 
 def remove_dump(store: Store, name: str) -> list[str]:

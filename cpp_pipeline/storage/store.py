@@ -6,7 +6,7 @@ Belongs here: one face for a local root and one in a bucket. Does not belong her
     <root>/tables/, checkpoints/, shards/, reports/    tables and finished folders
     <root>/work/<asset>-<digest>/                      unfinished folders, resumed by their owner; of a bucket: scratch
     <root>/jobs/<asset>-<digest>/                      the same of commands that run elsewhere
-    <root>/checked/<asset>/<partition or all>.json     the data version that its checks let pass
+    <root>/checked/<asset>/<partition or all>.<check>.json   whether a check lets a data version pass
     <root>/dumps/<name>.json, <root>/problems/*.jsonl  what the user registered
 """
 
@@ -189,28 +189,30 @@ class Store:
                 return of_manifest(manifest, self.root / kind / asset)
         return None
 
-    def mark_checked(self, asset: str, partition: str | None, checks: Iterable[str]) -> None:
-        """Write down that these checks of the data that lie there now do not block."""
-        found = self.provenance(asset, partition)
-        if found is not None:
-            facts = {"data_version": found.data_version, "checks": sorted(checks)}
-            self.write_text(f"checked/{asset}/{partition or WHOLE}.json", json.dumps(facts))
+    def mark_check(self, asset: str, partition: str | None, check: str, data_version: str, passed: bool) -> None:
+        """Write down whether a check lets data of this version pass."""
+        facts = {"data_version": data_version, "passed": passed}
+        self.write_text(_checked(asset, partition, check), json.dumps(facts))
 
     def is_checked(self, asset: str, partition: str | None, checks: Iterable[str]) -> bool:
         """True when all these checks let the data pass that lie there now.
 
         A run that was killed, or whose check failed, leaves data in place that nothing may be made from yet.
         """
-        content = self.place(f"checked/{asset}/{partition or WHOLE}.json").read()
         found = self.provenance(asset, partition)
-        if found is None or content is None:
+        if found is None:
             return False
-        facts = json.loads(content)
-        return bool(facts["data_version"] == found.data_version and set(checks) <= set(facts["checks"]))
+        passed = {"data_version": found.data_version, "passed": True}
+        contents = (self.place(_checked(asset, partition, check)).read() for check in checks)
+        return all(content is not None and json.loads(content) == passed for content in contents)
 
     def sweep(self) -> int:
         """Remove what killed writers left behind; call only while nothing else writes here."""
         return self._kept.sweep()
+
+
+def _checked(asset: str, partition: str | None, check: str) -> str:
+    return f"checked/{asset}/{partition or WHOLE}.{check}.json"
 
 
 def _known(kind: str) -> str:

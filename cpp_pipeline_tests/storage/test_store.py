@@ -160,11 +160,16 @@ def test_a_scan_keeps_the_table_that_it_was_made_from_in_a_bucket(bucket: str) -
 def test_what_checks_let_pass_is_known_of_these_data_only(store: Store) -> None:
     store.write_table(listing("a"), stamp("repo_dump", "x"))
     assert not store.is_checked("repo_dump", "x", ["one"])
-    store.mark_checked("repo_dump", "x", ["one", "two"])
-    assert store.is_checked("repo_dump", "x", ["one"])
-    assert not store.is_checked("repo_dump", "x", ["three"])
+    version = store.provenance("repo_dump", "x").data_version  # type: ignore[union-attr]
+    store.mark_check("repo_dump", "x", "one", version, passed=True)
+    store.mark_check("repo_dump", "x", "two", version, passed=True)
+    assert store.is_checked("repo_dump", "x", ["one", "two"])
+    assert not store.is_checked("repo_dump", "x", ["one", "three"])
+    store.mark_check("repo_dump", "x", "two", version, passed=False)
+    assert not store.is_checked("repo_dump", "x", ["one", "two"])
     store.write_table(listing("b"), stamp("repo_dump", "x", "v2"))
     assert not store.is_checked("repo_dump", "x", ["one"])
+    assert store.is_checked("repo_dump", "x", []) and not store.is_checked("repo_dump", "y", [])
 
 
 def test_an_unfinished_folder_is_not_there(store: Store) -> None:
