@@ -16,7 +16,7 @@ __all__ = ["bucket", "gcs_server", "pytest_terminal_summary"]
 SHARED_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
 
-_LONGEST = ("test_end_to_end", "test_bad_input", "test_run", "test_executor", "test_pod")
+_LONGEST = ("test_end_to_end", "test_dagster_ui", "test_bad_input", "test_run", "test_executor", "test_pod")
 """Files of minutes: begun last, one of them would keep a single process busy after all others have ended."""
 
 
