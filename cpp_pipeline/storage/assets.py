@@ -300,7 +300,7 @@ def _described(
     version = content_version(path)
     partition = context.partition_key if context.has_partition_key else None
     facts = table_facts(TABLES[name], spool, rows, partition, plot)
-    metadata = {DATA_VERSION: version, ROWS: rows, **before, **facts}
+    metadata = {**facts, DATA_VERSION: version, ROWS: rows, **before}  # the UI keeps the order: for people first
     return dg.Output(spool, name, metadata, dg.DataVersion(version))
 
 
