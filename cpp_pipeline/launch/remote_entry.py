@@ -10,6 +10,7 @@ In COMMAND, `@input/NAME` stands for a fetched input and `@output` for the outpu
 from __future__ import annotations
 
 import argparse
+import shutil
 import signal
 import subprocess
 import sys
@@ -159,7 +160,11 @@ def _pair(text: str) -> tuple[str, str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one attempt; returns its exit code."""
-    return Attempt(parser().parse_args(argv)).run()
+    attempt = Attempt(parser().parse_args(argv))
+    try:
+        return attempt.run()
+    finally:
+        shutil.rmtree(attempt.scratch, ignore_errors=True)
 
 
 if __name__ == "__main__":

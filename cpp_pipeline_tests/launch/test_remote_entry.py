@@ -72,6 +72,14 @@ def test_the_output_of_a_finished_command_is_committed(root: UPath) -> None:
     assert again.returncode == 0 and "has its result already" in again.stderr and "from" not in again.stdout
 
 
+def test_nothing_is_left_on_the_machine(root: UPath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    assert run(root).returncode == 0
+    assert list(scratch.iterdir()) == []
+
+
 def test_a_stopped_command_goes_on_where_it_was(root: UPath) -> None:
     steps(root, 60)
     process = subprocess.Popen(command(root), stdout=subprocess.PIPE, text=True)
