@@ -47,7 +47,7 @@ def alone(store: Store, tell: Tell = lambda _: None) -> AbstractContextManager[N
 def among_others(store: Store, tell: Tell) -> Iterator[None]:
     """Work on a root as one step of a Dagster run, after the `cpp-pipeline run` that is under way."""
     root = Path(str(store.root))
-    if not store.is_local or str(root.resolve()) in _OURS:
+    if not store.is_local or not store.is_written or str(root.resolve()) in _OURS:
         yield
         return
     root.mkdir(parents=True, exist_ok=True)

@@ -44,6 +44,9 @@ class Store:
         The root is neither; names the setting.
     """
 
+    is_written = True
+    """Whether who holds it may write; who does not, waits for nobody (`lock`)."""
+
     def __init__(self, root: str) -> None:
         at(root)  # a root that cannot be is told at once
         self.is_local = not is_remote(root)

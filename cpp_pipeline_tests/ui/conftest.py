@@ -44,9 +44,9 @@ Shoot = Callable[[str], None]
 Pages = Callable[[], "AbstractContextManager[Page]"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's chromium, headless."""
+    """Debian's chromium, headless; of one module, for Playwright's event loop keeps other tests from having theirs."""
     chromium = shutil.which("chromium")
     if chromium is None:
         assert "CI" not in os.environ, "CI installs the Debian packages of the Makefile, chromium among them"
@@ -70,7 +70,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def pages(browser: Browser) -> Pages:
     """Opens an empty page of a laptop's size, that waits for what it is asked to find."""
 
@@ -100,7 +100,7 @@ def shoot(page: Page, pictures: Path) -> Shoot:
     return take
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def served(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The UI of a root on which nothing was run yet, with three small dumps."""
     folder = tmp_path_factory.mktemp("ui")

@@ -45,7 +45,7 @@ def launch(page: Page, served: Served, selection: str, gone: str, dumps: list[st
     page.get_by_text("Select a partition or create one").click()
     for dump in dumps:
         page.locator(f'[data-tooltip="{dump}"]').click()
-    page.get_by_text("Partition selection").click()  # closes the list
+    page.get_by_text("Launch runs to materialize").click()  # closes the list, wherever it has opened
     page.get_by_role("button", name=button).click()
     link = page.get_by_role("link", name="View", exact=True).get_attribute("href")
     assert link

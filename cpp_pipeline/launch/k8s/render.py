@@ -7,6 +7,7 @@ there, takes what is not there as empty, and writes nothing.
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ def render(asset: dg.AssetsDefinition, launcher: KubernetesLauncher, sandbox_url
         op_def=asset.op,
         run=_Held(run_id=RUN_ID, tags={}),
         retry_number=0,
+        log=logging.getLogger(__name__),
         has_partition_key=False,
     )
     try:
@@ -100,6 +102,8 @@ class _PaperLauncher:
 
 class _PaperStore(Store):
     """Reads what is there and writes nothing."""
+
+    is_written = False
 
     def scan(self, asset: str, partitions: Any = None) -> pl.LazyFrame:
         there = self.partitions(asset) if TABLES[asset].partitioned else self.has_table(asset)
