@@ -42,6 +42,7 @@ _BATCH_CHARACTERS = 8_000_000
 """Of each batch the rules compile a hundred regular expressions, 0.05 s of CPU time."""
 _BATCH_ITEMS = 4_096
 _TASK_FILES = 64
+_ROWS_HELD = 4_096
 _BYTES_A_WORKER = 4_000_000
 """Below it a further process costs more than it saves."""
 
@@ -170,7 +171,7 @@ class _Tables:
         """What the first pass found in a batch of files, or the one file that ended its process."""
         if isinstance(scanned, Crash):
             self._lost(batch, scanned)
-            self.files.add(pl.DataFrame([(f.repo, f.path, []) for f in batch], FILE_SCHEMA, orient="row"))
+            self.files.add(pl.DataFrame([(f.repo, f.path, [], "") for f in batch], FILE_SCHEMA, orient="row"))
             return
         # The key is worked out in one process: its hash need not be the same in another.
         key = join_key(pl.col("repo"), pl.col("qualified_name")).alias("key")
@@ -222,7 +223,8 @@ class _Joining:
         declared = _with_key(declarations.select(*_NARROW, *_CANDIDATE), bare.lazy())
         self._declared = declared.select(_CANDIDATE)
         definitions, narrow = bare.select(_NARROW).with_row_index("definition"), declared.select(_NARROW)
-        graphs = Graphs(made.files.scan().collect(engine="streaming"))
+        self._heads = _Asked(made.files.scan().select("heads"))
+        graphs = Graphs(made.files.scan().drop("heads").collect(engine="streaming"))
         pairs = [p.select("definition", "declaration") for p in Declarations(narrow).candidates(definitions, graphs)]
         fits = pl.concat(pairs).sort("definition", "declaration") if pairs else pl.DataFrame(schema=_PAIR)
         grouped = fits.group_by("definition", maintain_order=True).agg("declaration")
@@ -240,7 +242,7 @@ class _Joining:
             for number, length in some.iter_rows():
                 file = next(texts)
                 assert file.number == number
-                yield Task(file, tuple(islice(wanted, length)))
+                yield Task(file, tuple(islice(wanted, length)), self._heads.at(number))
         progress.end()
 
     def _candidates(self, declarations: pl.Series) -> Iterator[tuple[Candidate, ...]]:
@@ -250,6 +252,20 @@ class _Joining:
                 Candidate(tuple(d["parameter_types"]), d["qualifiers"], d["doc_raw"], d["path"], d["doc_line"])
                 for d in islice(rows, count)
             )
+
+
+class _Asked:
+    """One column of a scan that is asked for by row, in order; some thousand rows are held."""
+
+    def __init__(self, column: pl.LazyFrame) -> None:
+        self._column, self._first, self._held = column, 0, pl.Series(dtype=pl.String)
+
+    def at(self, row: int) -> str:
+        """The value in a row, which is none before the last one that was asked for."""
+        if row >= self._first + len(self._held):
+            self._first = row
+            self._held = self._column.slice(row, _ROWS_HELD).collect().to_series()
+        return str(self._held[row - self._first])
 
 
 def _with_key(frame: pl.LazyFrame, others: pl.LazyFrame) -> pl.DataFrame:

@@ -6,25 +6,27 @@ order of the passes and what becomes of the frames (`pairs.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import polars as pl
 
-from cpp_pipeline.extract.facts import FileFacts
 from cpp_pipeline.extract.functions import Bare, Declaration, Function, complete, has_torn_body, read_functions
 from cpp_pipeline.extract.joining import Ambiguous, Candidate, choose
 from cpp_pipeline.extract.quality import judge, reject_torn
 from cpp_pipeline.extract.reading import source_of
 from cpp_pipeline.extract.rows import frame_of, quarantine_row, schema_of, stable_id
-from cpp_pipeline.extract.used import Heads
+from cpp_pipeline.extract.used import Head, Heads, heads_of, packed, unpacked
 from cpp_pipeline.schemas import TABLES
 
 _PLACE = {"file": pl.Int64(), "repo": pl.String(), "path": pl.String()}
 BARE_SCHEMA = pl.Schema(schema_of(Bare) | _PLACE | {"key": pl.UInt64()})
 DECLARATION_SCHEMA = pl.Schema(schema_of(Declaration) | _PLACE | {"key": pl.UInt64()})
-FILE_SCHEMA = pl.Schema({"repo": pl.String(), "path": pl.String(), "includes": pl.List(pl.String())})
+FILE_SCHEMA = pl.Schema(
+    {"repo": pl.String(), "path": pl.String(), "includes": pl.List(pl.String()), "heads": pl.String()}
+)
 QUARANTINE = TABLES["docstring_pairs_quarantine"].schema
 _JUDGED = [*TABLES["docstring_pairs"].schema, "reason", "detail"]
 
@@ -51,7 +53,7 @@ class Scanned(NamedTuple):
     declarations: pl.DataFrame
     """Documented declarations: columns of `Declaration`, repo, path and file (number)."""
     files: pl.DataFrame
-    """One row a file, in order: repo, path, includes."""
+    """One row a file, in order: repo, path, includes, and heads where functions may be joined."""
     refused: pl.DataFrame
     """Rows of the quarantine for files that were not read."""
 
@@ -70,6 +72,8 @@ class Task:
 
     file: SourceText
     wanted: tuple[tuple[Bare, tuple[Candidate, ...]], ...]
+    heads: str
+    """Of the file, as the first pass has packed them."""
 
 
 class _Found(NamedTuple):
@@ -77,8 +81,8 @@ class _Found(NamedTuple):
     function: Function
     blanked: bytes
     doc: Candidate | None
-    facts: FileFacts | None
-    """Of the file, where it was read as a whole."""
+    heads: Callable[[], Sequence[Head]]
+    """Of the file."""
 
 
 def scan(dump: str, files: Sequence[SourceText]) -> Scanned:
@@ -87,20 +91,23 @@ def scan(dump: str, files: Sequence[SourceText]) -> Scanned:
     bare: list[tuple[SourceText, Bare]] = []
     declarations: list[tuple[SourceText, Declaration]] = []
     includes: list[tuple[str, ...]] = []
+    heads: list[str] = []
     refused: list[dict[str, str]] = []
     for file in files:
         facts = read_functions(file.text, file.macros)
         includes.append(facts.includes)
+        outside = [b for b in facts.bare if not b.is_in_class]
+        heads.append(packed(heads_of(facts)) if outside else "")
         if facts.refused is not None:
             refused.append(unreadable(file, facts.refused))
-        own += [_Found(file, f, facts.blanked, None, facts) for f in facts.functions]
-        bare += [(file, b) for b in facts.bare if not b.is_in_class]
+        own += [_Found(file, f, facts.blanked, None, partial(heads_of, facts)) for f in facts.functions]
+        bare += [(file, b) for b in outside]
         declarations += [(file, d) for d in facts.declarations]
     return Scanned(
         _judged(dump, own),
         frame_of(Bare, (b for _, b in bare), **_place(bare)),
         frame_of(Declaration, (d for _, d in declarations), **_place(declarations)),
-        pl.DataFrame([[f.repo for f in files], [f.path for f in files], includes], schema=FILE_SCHEMA),
+        pl.DataFrame([[f.repo for f in files], [f.path for f in files], includes, heads], schema=FILE_SCHEMA),
         pl.DataFrame(refused, schema=QUARANTINE),
     )
 
@@ -120,7 +127,8 @@ def join(dump: str, tasks: Sequence[Task]) -> Joined:
                 row_id = _row_id(dump, file, bare)
                 ambiguous.append(quarantine_row(row_id, "ambiguous declaration", detail, bare.qualified_name))
             elif function is not None and doc is not None:
-                found.append(_Found(file, function, source_of(file.text, file.macros).blanked, doc, None))
+                blanked = source_of(file.text, file.macros).blanked
+                found.append(_Found(file, function, blanked, doc, partial(unpacked, task.heads)))
     return Joined(_judged(dump, found), pl.DataFrame(ambiguous, schema=QUARANTINE))
 
 
@@ -163,9 +171,9 @@ def _judged(dump: str, found: Sequence[_Found]) -> pl.DataFrame:
 
 def _uses(found: Sequence[_Found], kept: Sequence[bool]) -> Iterator[tuple[str, ...]]:
     """What of its file each kept function names; the functions of a file stand together."""
-    file, heads = None, Heads(FileFacts(), b"")
+    file, heads = None, Heads((), b"")
     for f, keep in zip(found, kept, strict=True):
         if keep and f.file is not file:
-            file, facts = f.file, f.facts or read_functions(f.file.text, f.file.macros)
-            heads = Heads(facts, file.text.encode("utf-8", "replace"))
+            file = f.file
+            heads = Heads(f.heads(), file.text.encode("utf-8", "replace"))
         yield heads.used_by(f.function) if keep else ()

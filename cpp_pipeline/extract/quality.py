@@ -16,6 +16,7 @@ import pycld2
 
 from cpp_pipeline.extract import patterns as p
 from cpp_pipeline.extract.docs import Doc, parse_doc
+from cpp_pipeline.extract.rows import series_of
 from cpp_pipeline.extract.token_table import token_table
 
 MIN_WORDS = 3
@@ -159,7 +160,7 @@ def _said(docs: list[Doc]) -> list[pl.Series]:
 
 
 def _lists(name: str, values: Iterable[Iterable[str]]) -> pl.Series:
-    return pl.Series(name, [list(texts) for texts in values], pl.List(pl.String))
+    return series_of(name, ([text.replace("\x1f", " ") for text in texts] for texts in values), pl.List(pl.String()))
 
 
 def _count(text: pl.Expr, pattern: str) -> pl.Expr:

@@ -7,9 +7,11 @@ stands in the function and is declared in its file counts as used.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from itertools import islice
+from typing import NamedTuple
 
-from cpp_pipeline.extract.facts import Bare, Declaration, FileFacts, Function, TypeHead
+from cpp_pipeline.extract.facts import Bare, FileFacts, Function
 
 MAX_USED = 12
 MAX_HEAD_CHARACTERS = 200
@@ -19,24 +21,42 @@ _LITERAL_OR_COMMENT = re.compile(r'"(?:[^"\\\n]|\\.)*+"|//[^\n]*|/\*.*?(?:\*/|\Z
 _SPACES = re.compile(r"\s+")
 
 
+class Head(NamedTuple):
+    """Where in its file something stands that functions may use, up to its end; a declaration is told by `text`."""
+
+    name: str
+    start_byte: int
+    end_byte: int
+    text: str = ""
+
+
+def heads_of(facts: FileFacts) -> list[Head]:
+    """What functions of a file may use: first its types, then its functions, each in the order of the file."""
+    functions: list[Function | Bare] = sorted((*facts.functions, *facts.bare), key=lambda f: f.start_byte)
+    declared = (Head(d.name, 0, 0, f"{d.name}({', '.join(d.parameter_types)})") for d in facts.declarations)
+    placed = (Head(item.name, item.start_byte, item.end_byte) for item in (*facts.types, *functions))
+    return [head for head in (*placed, *declared) if head.name.isidentifier()]
+
+
+def packed(heads: Iterable[Head]) -> str:
+    """Heads as one text, which `unpacked` reads."""
+    return "\n".join(f"{h.name}\t{h.start_byte}\t{h.end_byte}\t{_SPACES.sub(' ', h.text)}" for h in heads)
+
+
+def unpacked(text: str) -> list[Head]:
+    """Heads of a text that `packed` made."""
+    fields = (line.split("\t") for line in text.split("\n") if line)
+    return [Head(name, int(start), int(end), said) for name, start, end, said in fields]
+
+
 class Heads:
-    """Heads of the types and functions of one file.
+    """Heads of the types and functions of one file; `raw` is its text as UTF-8."""
 
-    Parameters
-    ----------
-    facts
-        Of the whole file.
-    raw
-        Text of the file as UTF-8: the offsets of `facts` count its bytes.
-    """
-
-    def __init__(self, facts: FileFacts, raw: bytes) -> None:
-        functions: list[Function | Bare] = sorted((*facts.functions, *facts.bare), key=lambda f: f.start_byte)
-        self._items = (*facts.types, *functions, *facts.declarations)
-        self._raw = raw
+    def __init__(self, heads: Sequence[Head], raw: bytes) -> None:
+        self._heads, self._raw = heads, raw
         self._places: dict[str, list[int]] = {}
-        for place, item in enumerate(self._items):
-            self._places.setdefault(item.name, []).append(place)
+        for place, head in enumerate(heads):
+            self._places.setdefault(head.name, []).append(place)
 
     def used_by(self, function: Function, most: int = MAX_USED) -> tuple[str, ...]:
         """Heads of what a function of the file names, `most` of them.
@@ -45,17 +65,19 @@ class Heads:
         `class Cache : public Base`, `int find(const Key& key) const`, and of documented declarations without a body
         only the name and the types of parameters.
         """
-        said = _LITERAL_OR_COMMENT.sub(" ", f"{function.signature} {function.body}")
+        said = f"{function.signature} {function.body}"
         words = self._places.keys() & set(_WORD.findall(said)) - {function.name}
-        heads = dict.fromkeys(map(self._head, sorted(place for word in words for place in self._places[word])))
+        if words:  # of those in literals and comments nothing is used
+            words &= set(_WORD.findall(_LITERAL_OR_COMMENT.sub(" ", said)))
+        heads = dict.fromkeys(map(self._text, sorted(place for word in words for place in self._places[word])))
         return tuple(islice((head for head in heads if head), most))
 
-    def _head(self, place: int) -> str:
-        item = self._items[place]
-        if isinstance(item, Declaration):
-            return f"{item.name}({', '.join(item.parameter_types)})"
-        body = -1 if isinstance(item, TypeHead) else self._raw.find(b"{", item.start_byte, item.end_byte)
-        return _one_line(self._raw, item.start_byte, body if body >= 0 else item.end_byte)
+    def _text(self, place: int) -> str:
+        head = self._heads[place]
+        if head.text:
+            return head.text
+        body = self._raw.find(b"{", head.start_byte, head.end_byte)
+        return _one_line(self._raw, head.start_byte, body if body >= 0 else head.end_byte)
 
 
 def _one_line(raw: bytes, first: int, last: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cpp_pipeline.extract.functions import read_functions
-from cpp_pipeline.extract.used import MAX_HEAD_CHARACTERS, Heads
+from cpp_pipeline.extract.used import MAX_HEAD_CHARACTERS, Heads, heads_of, packed, unpacked
 
 TEXT = """
 struct Unused { int a; };
@@ -32,7 +32,9 @@ int read(Cache& cache, const Key& key, Mode mode) {
 def used(text: str, name: str, **options: int) -> tuple[str, ...]:
     facts = read_functions(text)
     function = next(f for f in facts.functions if f.name == name)
-    return Heads(facts, text.encode()).used_by(function, **options)
+    heads = heads_of(facts)
+    assert unpacked(packed(heads)) == heads
+    return Heads(heads, text.encode()).used_by(function, **options)
 
 
 def test_heads_of_what_is_named() -> None:
