@@ -54,6 +54,7 @@ class Heads:
 
     def __init__(self, heads: Sequence[Head], raw: bytes) -> None:
         self._heads, self._raw = heads, raw
+        self._texts: dict[int, str] = {}
         self._places: dict[str, list[int]] = {}
         for place, head in enumerate(heads):
             self._places.setdefault(head.name, []).append(place)
@@ -67,17 +68,19 @@ class Heads:
         """
         said = f"{function.signature} {function.body}"
         words = self._places.keys() & set(_WORD.findall(said)) - {function.name}
-        if words:  # of those in literals and comments nothing is used
+        if words and ('"' in said or "/" in said):  # of those in literals and comments nothing is used
             words &= set(_WORD.findall(_LITERAL_OR_COMMENT.sub(" ", said)))
         heads = dict.fromkeys(map(self._text, sorted(place for word in words for place in self._places[word])))
         return tuple(islice((head for head in heads if head), most))
 
     def _text(self, place: int) -> str:
-        head = self._heads[place]
-        if head.text:
-            return head.text
-        body = self._raw.find(b"{", head.start_byte, head.end_byte)
-        return _one_line(self._raw, head.start_byte, body if body >= 0 else head.end_byte)
+        text = self._texts.get(place)
+        if text is None:
+            head = self._heads[place]
+            body = self._raw.find(b"{", head.start_byte, head.end_byte)
+            text = head.text or _one_line(self._raw, head.start_byte, body if body >= 0 else head.end_byte)
+            self._texts[place] = text
+        return text
 
 
 def _one_line(raw: bytes, first: int, last: int) -> str:
