@@ -6,7 +6,7 @@ order of the passes and what becomes of the frames (`pairs.py`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from cpp_pipeline.extract.joining import Ambiguous, Candidate, choose
 from cpp_pipeline.extract.quality import judge, reject_torn
 from cpp_pipeline.extract.reading import source_of
 from cpp_pipeline.extract.rows import frame_of, quarantine_row, schema_of, stable_id
-from cpp_pipeline.extract.used import Head, Heads, heads_of, packed, unpacked
+from cpp_pipeline.extract.used import Head, Heads, heads_of, packed, unpacked, words_of
 from cpp_pipeline.schemas import TABLES
 
 _PLACE = {"file": pl.Int64(), "repo": pl.String(), "path": pl.String()}
@@ -165,15 +165,17 @@ def _judged(dump: str, found: Sequence[_Found]) -> pl.DataFrame:
     # Most functions are not kept, and a body is most of the work of parsing a function.
     kept = judged["reason"].is_null().to_list()
     torn = [keep and has_torn_body(f.function, f.blanked) for f, keep in zip(found, kept, strict=True)]
-    uses = pl.Series("uses", list(_uses(found, kept)), pl.List(pl.String))
+    words = frame.filter(pl.Series(kept, dtype=pl.Boolean)).select(words_of(pl.col("signature") + " " + pl.col("body")))
+    uses = pl.Series("uses", list(_uses(found, kept, words.to_series())), pl.List(pl.String))
     return reject_torn(judged.with_columns(uses), pl.Series(torn, dtype=pl.Boolean)).select(_JUDGED)
 
 
-def _uses(found: Sequence[_Found], kept: Sequence[bool]) -> Iterator[tuple[str, ...]]:
-    """What of its file each kept function names; the functions of a file stand together."""
+def _uses(found: Sequence[_Found], kept: Sequence[bool], words: Iterable[Iterable[str]]) -> Iterator[tuple[str, ...]]:
+    """What of its file each kept function names, whose words are given; the functions of a file stand together."""
+    said = iter(words)
     file, heads = None, Heads((), b"")
     for f, keep in zip(found, kept, strict=True):
         if keep and f.file is not file:
             file = f.file
             heads = Heads(f.heads(), file.text.encode("utf-8", "replace"))
-        yield heads.used_by(f.function) if keep else ()
+        yield heads.used_by(f.function.name, next(said)) if keep else ()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import polars as pl
+
 from cpp_pipeline.extract.functions import read_functions
-from cpp_pipeline.extract.used import MAX_HEAD_CHARACTERS, Heads, heads_of, packed, unpacked
+from cpp_pipeline.extract.used import MAX_HEAD_CHARACTERS, Heads, heads_of, packed, unpacked, words_of
 
 TEXT = """
 struct Unused { int a; };
@@ -34,7 +36,9 @@ def used(text: str, name: str, **options: int) -> tuple[str, ...]:
     function = next(f for f in facts.functions if f.name == name)
     heads = heads_of(facts)
     assert unpacked(packed(heads)) == heads
-    return Heads(heads, text.encode()).used_by(function, **options)
+    code = pl.DataFrame({"code": [f"{function.signature} {function.body}"]})
+    words = code.select(words_of(pl.col("code"))).item().to_list()
+    return Heads(heads, text.encode()).used_by(function.name, words, **options)
 
 
 def test_heads_of_what_is_named() -> None:
