@@ -14,6 +14,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -21,6 +22,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from multiprocessing import connection
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -151,10 +153,22 @@ def _renewed(pool: ProcessPoolExecutor, workers: int) -> ProcessPoolExecutor:
 
 def _limit() -> None:
     """Limits of a worker, taken on when it starts."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     limit = _ADDRESS_SPACE_BYTES if hard == resource.RLIM_INFINITY else min(hard, _ADDRESS_SPACE_BYTES)
     resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _end_with_parent() -> None:
+    """End this worker when the process that started it has ended.
+
+    An idle worker would wait for ever: it holds both ends of the queue that it reads, and keeps the server alive.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 def _limited(function: Callable[[Sequence[Item]], Result], batch: Sequence[Item]) -> Result:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from cpp_pipeline.extract import pool
 from cpp_pipeline.extract.pool import Crash, guarded_batches, guarded_map
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def double_or_die(x: int) -> int:
@@ -38,6 +45,58 @@ def address_space(_: int) -> int:
 
 def total_or_die(batch: Sequence[int]) -> int:
     return sum(double_or_die(x) for x in batch)
+
+
+KILLED = """
+import os, signal, sys
+from cpp_pipeline.extract.pool import guarded_batches
+from cpp_pipeline_tests.extract.test_pool import pid_of
+
+def work():
+    pids = [pid for _, pid in guarded_batches(pid_of, batches(), workers=2)]
+
+def batches():
+    for batch in range(4):
+        yield [batch]
+    print(*seen(), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def seen():
+    # children of the server that forks the workers, while they wait for work
+    for pid in filter(str.isdecimal, os.listdir("/proc")):
+        with open(f"/proc/{pid}/stat") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+        if int(fields[2]) == os.getpgid(0) and int(pid) != os.getpid():
+            yield pid
+
+if __name__ == "__main__":
+    work()
+"""
+
+
+def pid_of(_: Sequence[int]) -> int:
+    return os.getpid()
+
+
+def test_workers_end_with_a_process_that_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    killed = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+        cwd=ROOT,
+        timeout=120,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    pids = killed.stdout.split()
+    assert len(pids) >= 2
+    deadline = time.monotonic() + 30
+    while (left := [pid for pid in pids if Path(f"/proc/{pid}").exists()]) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert left == []
 
 
 def test_without_workers_it_is_this_process() -> None:
