@@ -12,20 +12,12 @@ import dagster as dg
 from cpp_pipeline.corpus.inspection import inspect, lossy_texts
 from cpp_pipeline.corpus.sft import excluded
 from cpp_pipeline.curate.representatives import without_duplicates
+from cpp_pipeline.defs.code import CHECKPOINTS
 from cpp_pipeline.defs.resources import PRESET
 from cpp_pipeline.storage.checks import asset_check
 from cpp_pipeline.storage.store import Store
 
 MIX = {"raw": 0.40, "random_fim": 0.40, "structured_fim": 0.20}
-CHECKPOINTS = (
-    "base_checkpoint",
-    "sft_checkpoint",
-    "sft_control_checkpoint",
-    "preference_checkpoint",
-    "gspo_checkpoint",
-    "cmake_checkpoint",
-    "router_checkpoint",
-)
 
 
 @asset_check(

@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from cpp_pipeline.defs.code import VERDICTS
+from cpp_pipeline.defs.code import CHECKPOINTS, VERDICTS
 from cpp_pipeline.defs.resources import PRESET, SETTINGS
 from cpp_pipeline.evaluation import model_page, reports
 from cpp_pipeline.rollouts.parts import join_parts
@@ -170,15 +170,6 @@ def agent_eval(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
 
 
 _REPORTED = (*CODE_EVALS, "cmake_eval", "router_eval", "agent_eval")
-_STAGES = (
-    "base_checkpoint",
-    "sft_checkpoint",
-    "sft_control_checkpoint",
-    "preference_checkpoint",
-    "gspo_checkpoint",
-    "cmake_checkpoint",
-    "router_checkpoint",
-)
 
 
 @folder_asset(
@@ -186,7 +177,7 @@ _STAGES = (
     kind="reports",
     group="evals",
     kinds={"html"},
-    deps=[*_REPORTED, *_STAGES],
+    deps=[*_REPORTED, *CHECKPOINTS],
     code=["evaluation"],
     config={"preset": PRESET.name},
     description="One page over all stages: figures, intervals, targets, control, model card.",
@@ -195,6 +186,6 @@ def model_report(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any
     """Join all evaluations and stages into one page."""
     store = context.resources.storage.store
     evaluations = {n: store.local_folder("reports", n) for n in _REPORTED}
-    stages = {n: store.result("checkpoints", n) or {} for n in _STAGES}
+    stages = {n: store.result("checkpoints", n) or {} for n in CHECKPOINTS}
     metrics = model_page.model_report(PRESET.name, evaluations, stages, work)
     return _finished(work, "model_report", metrics)
