@@ -101,6 +101,7 @@ def _one_more_dump(options: Options, functions: list[str], folder: Path) -> list
     whole, more = sum(facts[p] for p in parts), sum(facts[f"new {p}"] for p in parts)
     share = more / whole
     notes = ", ".join(f"{p} {facts[p]:.1f} then {facts[f'new {p}']:.2f} s" for p in parts)
+    notes += f"; {100 * facts['least'] / whole:.1f} to {100 * facts['most'] / whole:.1f} % in repeats"
     equal = bool(facts["equal"])
     return [
         Row(

@@ -38,6 +38,7 @@ from cpp_pipeline.curate.signatures import (
     THRESHOLD,
     U64,
     KeyCounts,
+    KeySet,
     similarities,
     unpacked,
 )
@@ -129,7 +130,7 @@ class _Run:
             for ids, keys in _said_keys(self.signed, rows):
                 found = counts.of(keys)
                 fullest = max(fullest, int(found.max(initial=0)))
-                writer.write_batch(_rows(ids, keys, found > 1))
+                writer.write_batch(_rows(ids, keys, *np.nonzero(found > 1)))
         bands = pl.scan_parquet(path).unique() if said["is_crowded"].any() else path
         edges = band_edges(bands, engine=self.engine, window=WINDOW)
         path.unlink()
@@ -140,14 +141,15 @@ class _Run:
         is_old = pl.col("dump").is_in(unchanged)
         fresh = self.signed.filter(~is_old)
         ids = fresh.select(id=pl.col("text_id").unique()).collect()
-        counts = KeyCounts(len(ids), spare=16)
+        wanted = KeySet(len(ids))
         for _, keys in _said_keys(fresh):
-            counts.add(keys)
-        met = [_rows(texts, keys, counts.of(keys) > 0) for texts, keys in _said_keys(self.signed)]
-        bands = pl.DataFrame(pa.Table.from_batches(met, _BANDS)).unique().with_columns(n=pl.len().over("key"))
-        if (bands["n"] > WINDOW).any():
+            wanted.add(keys)
+        met = [_rows(texts, keys, *wanted.places(keys)) for texts, keys in _said_keys(self.signed)]
+        bands, said = pl.DataFrame(pa.Table.from_batches(met, _BANDS)), pl.len().over("key")
+        bands = bands.filter(said > 1).unique()  # most keys of new texts are said by nobody else
+        if bands.select((said > WINDOW).any()).item():
             return None
-        bands = bands.filter(pl.col("n") > 1).drop("n")
+        bands = bands.filter(said > 1)
         found = self._verified(band_edges(bands, ids, engine=self.engine, window=WINDOW))
         is_new = pl.col("left_text").is_in(ids["id"].implode()) | pl.col("right_text").is_in(ids["id"].implode())
         kept = edges.filter(~is_new).collect()
@@ -201,8 +203,7 @@ def _said_keys(signed: pl.LazyFrame, rows: Rows | None = None) -> Iterator[tuple
         yield ids[wanted], keys[wanted]
 
 
-def _rows(ids: I64, keys: U64, wanted: Rows) -> pa.RecordBatch:
-    """The wanted ones of the keys (n, BANDS) as rows for the join."""
-    text, band = np.nonzero(wanted)
+def _rows(ids: I64, keys: U64, text: I64, band: NDArray[np.integer]) -> pa.RecordBatch:
+    """The keys (n, BANDS) at these places as rows for the join."""
     columns = (ids[text], band.astype(np.int16), keys[text, band])
     return pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=_BANDS)

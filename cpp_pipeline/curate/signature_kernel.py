@@ -168,3 +168,39 @@ def counted(keys: U64, counters: NDArray[np.uint16], found: NDArray[np.uint16]) 
                 if least:
                     least = min(least, counters[np.int64((key >> np.uint64(32)) & last)])
             found[i, band] = least
+
+
+@compiled
+def add_keys(keys: U64, bits: U64) -> None:
+    """Set two bits for each key but 0, named by its low and its high half; the number of bits is a power of two."""
+    last = np.uint64(64 * len(bits) - 1)
+    for i in range(keys.shape[0]):
+        for key in keys[i]:
+            for half in (key, key >> np.uint64(32)):
+                if key != 0:
+                    bits[np.int64((half & last) >> np.uint64(6))] |= np.uint64(1) << (half & np.uint64(63))
+
+
+@compiled
+def known_keys(keys: U64, bits: U64, text: I64, band: NDArray[np.int16]) -> int:
+    """Where keys (n, bands) have both their bits set; `text` and `band` are filled, and as long as all may need.
+
+    Returns
+    -------
+    int
+        How many there are.
+    """
+    last = np.uint64(64 * len(bits) - 1)
+    n = 0
+    for i in range(keys.shape[0]):
+        for j in range(keys.shape[1]):
+            key = keys[i, j]
+            low, high = key & last, (key >> np.uint64(32)) & last
+            if (
+                bits[np.int64(low >> np.uint64(6))] >> (low & np.uint64(63)) & np.uint64(1)
+                and bits[np.int64(high >> np.uint64(6))] >> (high & np.uint64(63)) & np.uint64(1)
+                and key != 0
+            ):
+                text[n], band[n] = i, j
+                n += 1
+    return n

@@ -115,9 +115,9 @@ def _functions(size: int) -> tuple[U32, U32]:
 class KeyCounts:
     """How many texts have a band key: never too few, and too many only where keys share both their counters."""
 
-    def __init__(self, texts: int, spare: int = 4) -> None:
-        """For so many texts, with at least `spare` counters for each key."""
-        size = min(1 << (spare * BANDS * texts).bit_length(), _MAX_COUNTERS)
+    def __init__(self, texts: int) -> None:
+        """For so many texts."""
+        size = min(1 << (4 * BANDS * texts).bit_length(), _MAX_COUNTERS)
         self._counters = np.zeros(size, np.uint16)
 
     def add(self, keys: U64) -> None:
@@ -133,6 +133,28 @@ class KeyCounts:
         found = np.empty(keys.shape, np.uint16)
         counted(keys, self._counters, found)
         return found
+
+
+class KeySet:
+    """The band keys of a few texts, to find them among those of many: as bits they fit into a processor's cache."""
+
+    def __init__(self, texts: int) -> None:
+        """For so many texts."""
+        self._bits = np.zeros(max(1, min(1 << (16 * BANDS * texts).bit_length(), _MAX_COUNTERS) // 64), np.uint64)
+
+    def add(self, keys: U64) -> None:
+        """Take the keys (n, BANDS) of texts; 0 is none."""
+        from cpp_pipeline.curate.signature_kernel import add_keys
+
+        add_keys(keys, self._bits)
+
+    def places(self, keys: U64) -> tuple[I64, NDArray[np.int16]]:
+        """Row and band of all keys (n, BANDS) that were added; of others now and then one whose bits are both set."""
+        from cpp_pipeline.curate.signature_kernel import known_keys
+
+        text, band = np.empty(keys.size, np.int64), np.empty(keys.size, np.int16)
+        n = known_keys(keys, self._bits, text, band)
+        return text[:n], band[:n]
 
 
 @dataclass(frozen=True)
