@@ -7,6 +7,8 @@ backfills, sensors).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import dagster as dg
@@ -63,3 +65,14 @@ def step_options(asset: str, settings: Settings | None = None) -> StepOptions:
         machine = {"container_config": {"resources": resources(shape)}, "pod_spec_config": placement(shape)}
         tags = {"dagster-k8s/config": machine}
     return StepOptions(policy, tags)
+
+
+@contextmanager
+def not_tried_again(step: StepOptions) -> Iterator[None]:
+    """Where steps are tried again, what has to be changed first ends them: this project's `ValueError`s say that."""
+    try:
+        yield
+    except ValueError as error:
+        if step.retry_policy is None:
+            raise
+        raise dg.Failure(str(error), allow_retries=False) from error

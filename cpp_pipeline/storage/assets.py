@@ -21,7 +21,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from cpp_pipeline.launch.steps import step_options
+from cpp_pipeline.launch.steps import not_tried_again, step_options
 from cpp_pipeline.schemas import TABLES
 from cpp_pipeline.storage.automation import SKIP_TAG, condition, freshness
 from cpp_pipeline.storage.code_version import code_version
@@ -126,7 +126,7 @@ def table_asset(
         @_signature_of(function)
         def compute(context: dg.AssetExecutionContext, **inputs: Any) -> Iterator[dg.Output[pl.LazyFrame]]:
             store: Store = context.resources.storage.store
-            with among_others(store, context.log.warning):
+            with not_tried_again(step), among_others(store, context.log.warning):
                 kept = _kept(context, drawn)
                 if kept is not None:
                     context.log.info(f"{names[0]} is current; kept")
@@ -183,7 +183,7 @@ def folder_asset(
         @_signature_of(function, drop=1)
         def compute(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
             store: Store = context.resources.storage.store
-            with among_others(store, context.log.warning):
+            with not_tried_again(step), among_others(store, context.log.warning):
                 return make(context, store)
 
         def make(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult[Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import inspect
+import re
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
@@ -17,6 +18,9 @@ from typing import Any
 PACKAGE = Path(__file__).resolve().parents[1]
 NOT_FOLLOWED = ("schemas", "settings", "storage", "launch", "defs")
 """Tables are hashed by their own declaration, settings come in as config; the rest is shell."""
+_IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]*(\([^)]*\)|[^\n]*)|import[ \t]+([^\n]+))", re.M)
+"""Parsing all files would take longer than everything else at load; here a docstring may name one import too many."""
+_WORD, _COMMENT = re.compile(r"[\w.]+"), re.compile(r"#[^\n]*")
 
 
 def code_version(parts: Sequence[str], function: Callable[..., Any] | None = None, extra: str = "") -> str:
@@ -72,11 +76,9 @@ def _content(file: Path) -> bytes:
 def _imports(file: Path) -> frozenset[Path]:
     """Modules of this package that a file imports, at any level of indentation."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(_content(file))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    for module, some, others in _IMPORT.findall(_content(file).decode()):
+        words = _WORD.findall(_COMMENT.sub("", some or others))
+        names |= {module, *(f"{module}.{word}" for word in words)} if module else set(words)
     return frozenset(path for name in names if (path := _module(name)) is not None)
 
 

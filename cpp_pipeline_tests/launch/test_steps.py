@@ -6,11 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from cpp_pipeline.launch.k8s.executor import step_config
 from cpp_pipeline.launch.k8s.shapes import SHAPES
-from cpp_pipeline.launch.steps import executor, step_options
+from cpp_pipeline.launch.steps import StepOptions, executor, not_tried_again, step_options
 from cpp_pipeline.settings import Settings
 from cpp_pipeline_tests.cluster.fixtures import IMAGE
 
@@ -93,3 +94,24 @@ def test_retries_are_those_of_the_settings() -> None:
     assert step_options("x", Settings()) == (None, None)
     policy = step_options("x", Settings(step_retries=2)).retry_policy
     assert policy is not None and policy.max_retries == 2
+
+
+@pytest.mark.parametrize(("error", "attempts"), [(ValueError("x.jsonl: line 3: no title"), 1), (OSError("gone"), 2)])
+def test_bad_input_is_not_tried_again(error: Exception, attempts: int) -> None:
+    step, made = StepOptions(dg.RetryPolicy(1), None), []
+
+    @dg.asset(retry_policy=step.retry_policy)
+    def table() -> None:
+        with not_tried_again(step):
+            made.append(1)
+            raise error
+
+    done = dg.materialize([table], raise_on_error=False)
+    (failed,) = [event for event in done.all_events if event.is_step_failure]
+    assert len(made) == attempts
+    assert str(error) in str(failed.step_failure_data.error)
+
+
+def test_without_retries_an_error_stays_what_it_is() -> None:
+    with pytest.raises(ValueError, match="line 3"), not_tried_again(StepOptions(None, None)):
+        raise ValueError("line 3")

@@ -24,7 +24,7 @@ from cpp_pipeline.launch.k8s.shapes import Shape
 
 Manifest = dict[str, Any]
 CONTAINER = "main"
-TORCHRUN = ("python", "-m", "torch.distributed.run")
+TORCHRUN = ("python", "-m", "cpp_pipeline.launch.k8s.torchrun")
 RENDEZVOUS_PORT = 29400
 NAME_LENGTH = 52
 """A pod's host name is the Job's name with the index, in 63 characters."""
