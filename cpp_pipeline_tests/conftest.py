@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,9 @@ from cpp_pipeline_tests.gcs.fixtures import bucket, gcs_server
 from cpp_pipeline_tests.minutes import pytest_terminal_summary
 
 __all__ = ["bucket", "gcs_server", "pytest_terminal_summary"]
+if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
+    # Threads of OpenMP that wait spin: processes that have all cores each would take several times as long.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(workers))))
 SHARED_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
 

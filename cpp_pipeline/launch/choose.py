@@ -20,7 +20,7 @@ def launcher(settings: Settings) -> dg.ConfigurableResource[Any]:
         Names the setting that does not fit.
     """
     if settings.launcher == "local":
-        return Launcher()
+        return Launcher(threads=settings.omp_num_threads)
     if settings.launcher == "k8s":
         return kubernetes_launcher(settings)
     raise ValueError(f"CPP_PIPELINE_LAUNCHER={settings.launcher!r}: use local or k8s")

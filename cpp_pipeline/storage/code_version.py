@@ -40,17 +40,13 @@ def code_version(parts: Sequence[str], function: Callable[..., Any] | None = Non
     """
     files: set[Path] = set()
     for part in parts:
-        path = PACKAGE / part
-        if not path.exists():
-            raise FileNotFoundError(f"{path}: an asset names code that does not exist")
-        inside = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
-        files |= {p for p in inside if "__pycache__" not in p.parts}
+        files |= _files(PACKAGE / part)
     if function is not None:
         files |= _modules_of(_globals_used(function))
     hashed = hashlib.sha256(extra.encode())
     for text in sorted(_sources(function)) if function is not None else ():
         hashed.update(text.encode() + b"\0")
-    for file in sorted(closure(files)):
+    for file in _sorted_closure(frozenset(files)):
         hashed.update(file.relative_to(PACKAGE).as_posix().encode() + b"\0" + _content(file))
     return hashed.hexdigest()[:16]
 
@@ -65,6 +61,19 @@ def closure(files: Iterable[Path]) -> set[Path]:
             found.add(file)
             left += _imports(file) if file.suffix == ".py" else ()
     return found
+
+
+@cache
+def _sorted_closure(files: frozenset[Path]) -> list[Path]:
+    return sorted(closure(files))
+
+
+@cache
+def _files(path: Path) -> frozenset[Path]:
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: an asset names code that does not exist")
+    inside = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
+    return frozenset(p for p in inside if "__pycache__" not in p.parts)
 
 
 @cache

@@ -19,7 +19,7 @@ with pytest.MonkeyPatch.context() as _environment:
     from cpp_pipeline.defs.resources import PRESET, SETTINGS
 
 from cpp_pipeline.dumps.bundled import build
-from cpp_pipeline.launch.local import Launcher
+from cpp_pipeline.launch.choose import launcher
 from cpp_pipeline.launch.sandbox import SandboxResource
 from cpp_pipeline.storage.dumps import add_dump
 from cpp_pipeline_tests.defs.support import Bench, frame
@@ -48,7 +48,7 @@ def bench(tmp_path: Path, instance: dg.DagsterInstance) -> Bench:
 @pytest.fixture(scope="session")
 def judging(tmp_path_factory: pytest.TempPathFactory, instance: dg.DagsterInstance, sandbox_url: str) -> Bench:
     """A root with a real sandbox."""
-    resources = {"sandbox": SandboxResource(url=sandbox_url), "launcher": Launcher()}
+    resources = {"sandbox": SandboxResource(url=sandbox_url), "launcher": launcher(SETTINGS)}
     return Bench(tmp_path_factory.mktemp("judging"), instance, resources)
 
 
