@@ -11,6 +11,9 @@ from dataclasses import dataclass
 _LINE_MARK = re.compile(r"^\s*//[/!]*<?(?= |\t|$|\S) ?")
 _STAR = re.compile(r"^\s*\*+(?= |\t|$|[^\s*/]) ?")
 _RULER = re.compile(r"^[\s*/=\-_~#+.]{3,}$")
+_DIRECTIVE = re.compile(
+    r"^\s*(?:clang-format o(?:ff|n)|NOLINT\w*(?:\([^)]*\))?|IWYU pragma:.*|\w*COVR?_EXCL_\w+|cppcheck-suppress\b.*)\s*$"
+)
 _COMMAND = re.compile(r"^\s*[@\\](\w+)(?:\s*\[[\w, ]*\])?\s*")
 _INLINE = re.compile(r"[@\\](?:c|p|a|e|em|b|ref|link|endlink|n)\b\s?")
 _FENCE = re.compile(
@@ -48,7 +51,7 @@ class Doc:
 
 
 def clean_comment(raw: str) -> str:
-    """Text of a comment run: no comment marks, no ruler lines, no common indentation."""
+    """Text of a comment run: no comment marks, no ruler lines, no lines for tools, no common indentation."""
     lines: list[str] = []
     raw = raw.strip()
     is_block = raw.startswith("/*")
@@ -59,7 +62,7 @@ def clean_comment(raw: str) -> str:
     mark = _LINE_MARK if not is_block else _STAR if starred else None
     for marked in split:
         line = mark.sub("", marked) if mark else marked
-        lines.append("" if _RULER.match(line) else line.rstrip())
+        lines.append("" if _RULER.match(line) or _DIRECTIVE.match(line) else line.rstrip())
     first = 1 if is_block else 0  # the text beside /** has no indentation of its own
     indents = [len(line) - len(line.lstrip()) for line in lines[first:] if line.strip()]
     indent = min(indents, default=0)

@@ -55,10 +55,11 @@ IN_BODY: Mapping[str, str] = {
 ENTRY_POINT = r"^(?:main|(?:run_?(?:all_?)?|self_?|unit_?)?tests?(?:_?(?:[cC]ases?|functions?))?_?\d*)$"
 """Names of functions that run a program or its tests."""
 
-_SUBJECT = r"(?:(?:this|it|function|method|is|are|will be|only) )*(?:(?:not|does not|doesn't|no) )?"
+_SUBJECT = r"(?:(?:right now|this|it|function|method|is|are|will be|only) )*(?:(?:not|does not|doesn't|no) )?"
 _USAGE = (
     "requires?|required|requirements?|preconditions?|pre:|thread[- ]?safe|(?:protected|guarded) by"
     "|must (?:only |not )?be called|must hold|(?:the )?callers? must|(?:can|should|may) (?:only |not )?be called"
+    "|only (?:called|used|invoked|needed) (?:for|during|at|on|to)"
     "|to be called|called (?:only )?(?:with|under|while|by|from|in|when|if|after|before|once)"
     "|(?:external )?(?:locking|synchroni[sz]ation)"
     "|(?:available|valid|usable|supported) (?:only )?(?:for|in|when|if)|(?:public|internal) api|internal use"
@@ -80,7 +81,8 @@ USAGE = rf"(?i)(?:^|[.;!\n]\s*)[^\w.;!\n]*{_SUBJECT}(?:{_USAGE}|{_ASIDE})\b{_TO_
 """A sentence on when a function may be called and by whom, or why it is there, not on what it does; it goes on in lines
 that begin small."""
 
-DUTY = rf"(?i)(?:^|[.;!\n]\s*)[^.;!\n]*\b(?:must|should|shall|has to|have to)\b{_TO_THE_END}"
+_MUST = "must|should|shall|has to|have to"
+DUTY = rf"(?i)(?:^|[.;!\n]\s*)[^.;!\n]*(?:(?-i:\n[^A-Z\n.;!][^.;!\n]*)*?\b(?:{_MUST})|\n(?-i:{_MUST}))\b{_TO_THE_END}"
 """A sentence on what callers have to do, in a text without the words of `DOING`."""
 
 MAY_BE_CONDITION = (

@@ -25,6 +25,8 @@ from cpp_pipeline.extract.docs import clean_comment, parse_doc
         ("//------\n// Title\n//------", "Title"),
         ("/**\r\n * a\r\n */", "a"),
         ("/**\n * `a * b` and *c*\n */", "`a * b` and *c*"),
+        ("// Adds.\n// clang-format off", "Adds."),
+        ("// NOLINTNEXTLINE(google-runtime-int)\n// Adds NOLINT to a line.", "Adds NOLINT to a line."),
         ("/**/", ""),
         ("//", ""),
         ("/* never closed", "never closed"),

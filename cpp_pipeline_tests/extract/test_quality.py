@@ -81,6 +81,12 @@ def judged(*rows: dict[str, Any]) -> list[dict[str, Any]]:
         ("condition", function("/// This function is not thread-safe. REQUIRES: the lock\n/// of the table is held")),
         ("condition", function("/// This method is called by both the leader and its followers")),
         ("condition", function("/// Deprecated. Will be removed; derived classes should not use it.")),
+        (
+            "condition",
+            function("/// Deprecated. Will be removed some day. Derived classes\n/// should implement this method."),
+        ),
+        ("condition", function("/// Right now only called for data blocks.")),
+        ("condition", function("/// Only called during open")),
         ("condition", function("/// NOTE: 'target' does not contain a timestamp, even if that is asked for")),
         ("condition", function("/// 'target' does not contain a timestamp.")),
         ("condition", function("/// DB mutex held while this runs.")),
