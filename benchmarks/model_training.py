@@ -59,7 +59,7 @@ def _compared(name: str, count: int, tokens: int, options: Options) -> Iterator[
         yield row(f"whole step, {size}", "plain loop with AdamW", "packed_step", rows=packed)
         what = f"whole step, {len(rows)} rows of {min(map(len, rows))} to {max(map(len, rows))} tokens, loss on answers"
         yield row(what, "plain loop with AdamW", "supervised_step", rows=rows, answers=starts)
-        yield _nanochat(f"{name}: whole step, {size}", name, packed, ours, options, stack)
+        yield _nanochat(f"{name}: whole step, {size}, against nanochat", name, packed, ours, options, stack)
 
 
 def _supervised(rng: np.random.Generator, vocab: int, longest: int) -> tuple[list[int], Rows]:
