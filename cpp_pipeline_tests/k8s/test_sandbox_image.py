@@ -103,17 +103,22 @@ def run(root: Root, tmp_path: Path) -> Run:
     return run
 
 
-@pytest.fixture(scope="module")
-def pod(root: Root) -> Iterator[GvisorPod]:
-    """Judge and runner of the pool's template, on the image's files."""
+def containers(*covered: str) -> dict[str, Container]:
+    """Judge and runner of the pool's template, with empty folders over some of the image's."""
     template = one(overlay_objects("gke-spot"), "SandboxTemplate", "cpp-sandbox")["spec"]["podTemplate"]["spec"]
-    containers = {}
+    found = {}
     for container in template["containers"]:
         places = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
         del places["socket"]
         uid = container["securityContext"]["runAsUser"]
-        containers[container["name"]] = Container(uid, container["command"], list(places.values()))
-    with gvisor_pod(root, containers) as found:
+        found[container["name"]] = Container(uid, container["command"], [*places.values(), *covered])
+    return found
+
+
+@pytest.fixture(scope="module")
+def pod(root: Root) -> Iterator[GvisorPod]:
+    """The pod, ready."""
+    with gvisor_pod(root, containers()) as found:
         yield found
 
 
@@ -155,7 +160,14 @@ def test_a_pod_prepares_nothing_and_uses_what_the_image_has(pod: GvisorPod) -> N
     assert (before, after) == ([], [])
     assert results == [["AC", True], ["AC", True]]
     assert float(metrics["sandbox_pch_hits_total"]) > 0
-    assert float(metrics.get("sandbox_pch_misses_total", 0)) == 0
+    assert float(metrics["sandbox_pch_misses_total"]) == 0
+
+
+def test_a_pod_of_an_image_without_them_makes_its_own(root: Root) -> None:
+    with gvisor_pod(root, containers(str(PREBUILT.parent))) as without:
+        before, results, _, metrics = json.loads(without.python(PREPARED))
+    assert {name.partition("-")[0] for name in before} == {"gpp"} and len(before) == 4
+    assert (results, float(metrics["sandbox_pch_misses_total"])) == ([["AC", True], ["AC", True]], 0)
 
 
 def test_the_pod_judges_the_canaries_as_everywhere(pod: GvisorPod) -> None:
