@@ -17,7 +17,8 @@ ARG BASE
 ARG DEBIAN
 ARG SECURITY
 ARG SOURCE_DATE_EPOCH
-RUN install-debian python3-venv
+# a package without a wheel is compiled
+RUN install-debian gcc libc6-dev python3-dev python3-venv
 COPY pyproject.toml constraints.txt README.md LICENSE /source/
 COPY cpp_pipeline /source/cpp_pipeline
 # constraints hold for what builds the package as well

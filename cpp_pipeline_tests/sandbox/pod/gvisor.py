@@ -91,15 +91,20 @@ class GvisorPod:
             bundle.mkdir()
             (bundle / "config.json").write_text(json.dumps(self._config(name)))
             with (self._folder / f"{name}.log").open("wb") as log:
-                for words in (["create", "--bundle", str(bundle), name], ["start", name]):
+                for words in (["create", "--bundle", str(bundle), self._id(name)], ["start", self._id(name)]):
                     order = [*self._runsc, *words]
-                    subprocess.run(order, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=True)
+                    done = subprocess.run(order, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False)
+                    assert done.returncode == 0, self._log(name)
         deadline = time.monotonic() + _START_SECONDS
         while "listening http" not in self._log("judge"):  # printed when all probes are closed
             said = [*self._log("judge").splitlines(), *self._log("runner").splitlines()]
             assert not [line for line in said if line.startswith(("judge: ", "runner: "))]
             assert time.monotonic() < deadline
             time.sleep(0.2)
+
+    def _id(self, name: str) -> str:
+        """Of a container; sandboxes of one name meet on the machine, whatever folder runsc is given."""
+        return f"{self._folder.name}-{name}"
 
     def _log(self, name: str) -> str:
         return (self._folder / f"{name}.log").read_text(errors="replace")
@@ -108,7 +113,8 @@ class GvisorPod:
         """Run a command of ours in the judge's container."""
         uid = self._containers["judge"].uid
         environment = [word for entry in self._root.environment for word in ("--env", entry)]
-        order = [*self._runsc, "exec", "--user", f"{uid}:{uid}", "--cwd", "/", *environment, "judge", *command]
+        order = [*self._runsc, "exec", "--user", f"{uid}:{uid}", "--cwd", "/", *environment]
+        order += [self._id("judge"), *command]
         return subprocess.run(order, capture_output=True, text=True, check=True).stdout
 
     def python(self, code: str) -> str:
@@ -118,7 +124,7 @@ class GvisorPod:
     def stop(self) -> None:
         """End all containers."""
         for name in reversed(self._containers):
-            for words in (["kill", name, "KILL"], ["delete", "--force", name]):
+            for words in (["kill", self._id(name), "KILL"], ["delete", "--force", self._id(name)]):
                 subprocess.run([*self._runsc, *words], capture_output=True, check=False)
 
     def _config(self, name: str) -> dict[str, Any]:
@@ -127,7 +133,7 @@ class GvisorPod:
         hint = {"source": shared, "type": "tmpfs", "share": "pod", "options": "rw"}
         notes = {f"dev.gvisor.spec.mount.socket.{key}": value for key, value in hint.items()}
         notes["io.kubernetes.cri.container-type"] = "sandbox" if name == "pause" else "container"
-        notes |= {"io.kubernetes.cri.sandbox-id": "pause", "io.kubernetes.cri.container-name": name}
+        notes |= {"io.kubernetes.cri.sandbox-id": self._id("pause"), "io.kubernetes.cri.container-name": name}
         mounts = [_mount(str(path), "bind", str(path), "rbind", "ro") for path in self._root.seen]
         mounts += [_mount(path, "tmpfs", "tmpfs", "mode=1777") for path in container.writable]
         mounts += [_mount("/proc", "proc", "proc"), _mount(_SOCKET, "tmpfs", shared, "rw")]
