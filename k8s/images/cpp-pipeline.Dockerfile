@@ -27,6 +27,8 @@ RUN python3 -m venv /opt/venv && PIP_CONSTRAINT=/source/constraints.txt \
 
 FROM base
 COPY --from=built /opt/venv /opt/venv
+# Dagster looks for it above the package, and loads no definitions without it
+COPY pyproject.toml /opt/venv/
 RUN useradd --uid 1000 --user-group --no-create-home --home-dir /scratch pipeline && mkdir /scratch && chown 1000 /scratch
 ENV PATH=/opt/venv/bin:/usr/bin:/bin LC_ALL=C.UTF-8 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 1000:1000
