@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from cpp_pipeline.sandbox.compiling.pch import PREBUILT
 from cpp_pipeline_tests.k8s.rendering import MANIFESTS, PROJECT, one, overlay_objects
 
 IMAGES = MANIFESTS / "images"
@@ -70,6 +71,14 @@ def test_users_of_the_sandbox_image_are_those_of_the_pool() -> None:
 def test_the_sandbox_image_has_what_candidates_and_checks_use() -> None:
     (packages,) = (line for line in dockerfile("cpp-pipeline-sandbox") if "install-debian" in line and "g++" in line)
     assert {"g++", "cmake", "ninja-build", "clang-tidy", "libboost-dev", "mold"} <= set(packages.split())
+
+
+def test_the_sandbox_image_prepares_headers_where_a_judge_looks_for_them() -> None:
+    lines = dockerfile("cpp-pipeline-sandbox")
+    (command,) = (line for line in lines if "compiling.prebuild" in line)
+    assert f"{PREBUILT} " in command and f"chown -R 0:0 {PREBUILT.parent}" in command
+    assert f"COPY --from=built {PREBUILT.parent} {PREBUILT.parent}" in lines
+    assert lines.index(command) > max(i for i, line in enumerate(lines) if line.startswith("COPY cpp_pipeline"))
 
 
 def closure(names: list[str]) -> set[str]:

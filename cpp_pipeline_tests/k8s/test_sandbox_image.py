@@ -1,24 +1,28 @@
-"""The sandbox image, built from its Dockerfile and run under gVisor.
-
-There is no registry: the base is a Debian that mmdebstrap makes, named by the digest that it has here.
-"""
+"""The sandbox image, built from its Dockerfile and run under gVisor: by itself, and as the pod of the pool runs it."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from cpp_pipeline_tests.k8s.rendering import PROJECT
+from cpp_pipeline.sandbox.compiling.pch import PREBUILT
+from cpp_pipeline_tests.k8s.images import Images
+from cpp_pipeline_tests.k8s.rendering import one, overlay_objects
+from cpp_pipeline_tests.sandbox.pod.gvisor import (
+    Container,
+    GvisorPod,
+    Root,
+    gvisor_pod,
+    judged_wrongly,
+    skip_without_gvisor,
+)
 
 pytestmark = pytest.mark.slow
-ARCHIVE = "http://deb.debian.org/debian"
-CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 GVISOR = "#1 SMP Sun Jan 10 15:06:54 PST 2016"
 """What every gVisor says of its kernel."""
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -39,58 +43,50 @@ cmake -G Ninja -B b > log; cmake --build b >> log; ./b/m || echo "ended with $?"
 TIDY = """cd /tmp; echo 'int f(int* p) { if (p == 0) return *p; return 0; }' > t.cpp
 clang-tidy --checks='-*,clang-analyzer-*' t.cpp --"""
 
-
-def quietly(*words: object) -> str:
-    """Run a command that has to succeed; returns what it prints."""
-    done = subprocess.run([str(w) for w in words], capture_output=True, text=True, check=False, cwd=PROJECT)
-    assert done.returncode == 0, f"{words}: {done.stderr[-3000:]}"
-    return done.stdout
+PREPARED = """
+import json
+from pathlib import Path
+import httpx
+from cpp_pipeline.sandbox.client import SandboxClient
+from cpp_pipeline.sandbox.types import Job
+def kept():
+    return sorted(path.name for path in Path("/work/private").glob("cpp-pipeline-pch-*/*"))
+head, url = "int solve(int a)", "http://127.0.0.1:8080"
+texts = [f"{include}{head} {{ return a + 1; }}" for include in ("", "#include <iostream>\\n")]
+jobs = [Job(str(i), text, head, [{"args": [2], "expected": 3}]) for i, text in enumerate(texts)]
+before = kept()
+with SandboxClient(url) as client:
+    results = [[r.verdict, r.compile["pch_hit"]] for r in client.batch_verify(jobs)]
+metrics = dict(line.split() for line in httpx.get(f"{url}/metrics").text.splitlines() if line.startswith("sandbox_pch"))
+print(json.dumps([before, results, kept(), metrics]))
+"""
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The image's files."""
-    missing = [name for name in ("buildah", "mmdebstrap", "runsc") if shutil.which(name) is None]
-    if missing or os.geteuid() != 0:
-        pytest.skip(f"needs root and Debian's buildah, mmdebstrap and runsc; missing: {', '.join(missing) or 'root'}")
-    folder = tmp_path_factory.mktemp("image")
-    base = folder / "base.tar"
-    quietly("mmdebstrap", "--variant=minbase", "bookworm", base, ARCHIVE)
-    build = ["buildah", "--root", folder / "store", "--runroot", folder / "run", "--storage-driver", "vfs"]
-    container = quietly(*build, "from", "scratch").strip()
-    quietly(*build, "add", container, base, "/")
-    base.unlink()
-    quietly(*build, "commit", "--rm", container, "localhost/base")
-    digest = quietly(*build, "images", "--digests", "--format", "{{.Digest}}").strip()
-    (folder / "pip.conf").write_text("[global]\ncert = /etc/ssl/machine.crt\n")
-    # the machine's certificates, where something between it and PyPI has one of its own
-    volumes = [f"--volume={folder}/pip.conf:/etc/pip.conf:ro", f"--volume={CERTIFICATES}:/etc/ssl/machine.crt:ro"]
-    arguments = {"BASE": f"localhost/base@{digest}", "DEBIAN": ARCHIVE, "SOURCE_DATE_EPOCH": "1790000000"}
-    given = [f"--build-arg={name}={value}" for name, value in arguments.items()]
-    options = ["--isolation=chroot", "--network=host", "--pull-never", *(volumes if CERTIFICATES.exists() else [])]
-    quietly(*build, "bud", *options, *given, "-f", "k8s/images/cpp-pipeline-sandbox.Dockerfile", "-t", "sandbox", ".")
-    container = quietly(*build, "from", "--pull-never", "localhost/sandbox").strip()
-    yield Path(quietly(*build, "mount", container).strip())
-    quietly(*build, "rm", "--all")
-    quietly(*build, "rmi", "--all", "--force")
+def root(images: Images) -> Root:
+    """The image's files, and the environment and folder that its commands start with."""
+    skip_without_gvisor()
+    container = images.build("cpp-pipeline-sandbox")
+    config = images.config("cpp-pipeline-sandbox")
+    return Root(images.files(container), "python", config["Env"], config["WorkingDir"])
 
 
 @pytest.fixture
-def run(root: Path, tmp_path: Path) -> Run:
+def run(root: Root, tmp_path: Path) -> Run:
     """Runs a command in the image under gVisor, as the runner of a pod is run."""
 
     def run(words: Sequence[str], uid: int = 1000) -> subprocess.CompletedProcess[str]:
         scratch = {"type": "tmpfs", "source": "tmpfs", "options": ["mode=1777"]}
         spec = {
             "ociVersion": "1.0.2",
-            "root": {"path": str(root), "readonly": True},
+            "root": {"path": str(root.path), "readonly": True},
             "process": {
                 "args": list(words),
                 "cwd": "/",
                 "user": {"uid": uid, "gid": uid},
                 "noNewPrivileges": True,
                 "capabilities": {"bounding": [], "effective": [], "permitted": []},
-                "env": ["PATH=/opt/venv/bin:/usr/bin:/bin", "LC_ALL=C.UTF-8", "PYTHONDONTWRITEBYTECODE=1"],
+                "env": list(root.environment),
             },
             "mounts": [
                 {"destination": "/proc", "type": "proc", "source": "proc"},
@@ -105,6 +101,25 @@ def run(root: Path, tmp_path: Path) -> Run:
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
     return run
+
+
+def containers(*covered: str) -> dict[str, Container]:
+    """Judge and runner of the pool's template, with empty folders over some of the image's."""
+    template = one(overlay_objects("gke-spot"), "SandboxTemplate", "cpp-sandbox")["spec"]["podTemplate"]["spec"]
+    found = {}
+    for container in template["containers"]:
+        places = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+        del places["socket"]
+        uid = container["securityContext"]["runAsUser"]
+        found[container["name"]] = Container(uid, container["command"], [*places.values(), *covered])
+    return found
+
+
+@pytest.fixture(scope="module")
+def pod(root: Root) -> Iterator[GvisorPod]:
+    """The pod, ready."""
+    with gvisor_pod(root, containers()) as found:
+        yield found
 
 
 def test_it_is_gvisor_and_nobody_is_root(run: Run) -> None:
@@ -131,3 +146,29 @@ def test_clang_tidy_sees_a_null_pointer(run: Run) -> None:
 def test_the_projects_part_is_there(run: Run) -> None:
     done = run(["python", "-m", "cpp_pipeline.sandbox", "serve", "--help"])
     assert done.returncode == 0 and "--token-file" in done.stdout, done.stderr
+
+
+def test_only_root_can_change_what_is_prepared(root: Root) -> None:
+    top = root.path / PREBUILT.relative_to("/")
+    found = [path.lstat() for path in (top.parent.parent, top.parent, top, *top.rglob("*"))]
+    assert {p.name for p in top.rglob("*") if p.is_file()} >= {"judge.hpp.gch", "wide.hpp.gch", "runner.o", "complete"}
+    assert {(entry.st_uid, entry.st_gid, entry.st_mode & 0o022) for entry in found} == {(0, 0, 0)}
+
+
+def test_a_pod_prepares_nothing_and_uses_what_the_image_has(pod: GvisorPod) -> None:
+    before, results, after, metrics = json.loads(pod.python(PREPARED))
+    assert (before, after) == ([], [])
+    assert results == [["AC", True], ["AC", True]]
+    assert float(metrics["sandbox_pch_hits_total"]) > 0
+    assert float(metrics["sandbox_pch_misses_total"]) == 0
+
+
+def test_a_pod_of_an_image_without_them_makes_its_own(root: Root) -> None:
+    with gvisor_pod(root, containers(str(PREBUILT.parent))) as without:
+        before, results, _, metrics = json.loads(without.python(PREPARED))
+    assert {name.partition("-")[0] for name in before} == {"gpp"} and len(before) == 4
+    assert (results, float(metrics["sandbox_pch_misses_total"])) == ([["AC", True], ["AC", True]], 0)
+
+
+def test_the_pod_judges_the_canaries_as_everywhere(pod: GvisorPod) -> None:
+    assert judged_wrongly(pod) == set()

@@ -17,7 +17,8 @@ ARG BASE
 ARG DEBIAN
 ARG SECURITY
 ARG SOURCE_DATE_EPOCH
-RUN install-debian python3-venv
+# a package without a wheel is compiled
+RUN install-debian gcc libc6-dev python3-dev python3-venv
 COPY pyproject.toml constraints.txt README.md LICENSE /source/
 COPY cpp_pipeline /source/cpp_pipeline
 # constraints hold for what builds the package as well
@@ -26,6 +27,8 @@ RUN python3 -m venv /opt/venv && PIP_CONSTRAINT=/source/constraints.txt \
 
 FROM base
 COPY --from=built /opt/venv /opt/venv
+# Dagster looks for it above the package, and loads no definitions without it
+COPY pyproject.toml /opt/venv/
 RUN useradd --uid 1000 --user-group --no-create-home --home-dir /scratch pipeline && mkdir /scratch && chown 1000 /scratch
 ENV PATH=/opt/venv/bin:/usr/bin:/bin LC_ALL=C.UTF-8 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 1000:1000

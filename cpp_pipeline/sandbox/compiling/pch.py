@@ -1,8 +1,8 @@
 """Precompiled headers and prebuilt objects: made in a box, checked, and kept between starts of the service.
 
-Belongs here: the cache folder, what is in it, and the proof that it can be used. Not here: compiling a candidate
-(`toolchain`). A trimmed header beats one of all of <bits/stdc++.h>: g++ keeps pending templates in it and redoes them
-in every unit.
+Belongs here: the cache folder, the folder that an image brings along, what is in them, and the proof that it can be
+used. Not here: compiling a candidate (`toolchain`), and filling an image's folder (`prebuild`). A trimmed header beats
+one of all of <bits/stdc++.h>: g++ keeps pending templates in it and redoes them in every unit.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import logging
 import os
 import re
 import shutil
@@ -25,12 +26,17 @@ from pathlib import Path
 from cpp_pipeline.sandbox.compiling.compilers import FLAGS, SANITIZE, Build, ToolchainError, find, installed
 from cpp_pipeline.sandbox.isolation import BoxResult, Limits
 
+logger = logging.getLogger(__name__)
+PREBUILT = Path("/opt/cpp-pipeline/prepared")
+"""Where an image keeps what was made when it was built, by identity; read and never written."""
 NATIVE = Path(__file__).resolve().parents[1] / "native"
 CORE, WIDE = "judge.hpp", "wide.hpp"
 OBJECTS = ("runner.o", "harness.o", "inproc.o")
 """Built from the source of the same name, once per compiler and standard."""
 INSTANCES = "instances.o"
 """The templates that the precompiled headers only declare; every program needs it."""
+AT_START = tuple((Build(), wide) for wide in (False, True))
+"""Builds and headers that a judge needs before its first job; others are made when they are first asked for."""
 TOOLS = ("timed",)
 """Small C programs of our own that run in boxes."""
 _LIMITS = Limits(
@@ -58,12 +64,21 @@ class Prepared:
         Makes a folder that a box can write to.
     root : Path
         The cache folder; see `cache_folder`.
+    given : Path, optional
+        Folder of the same kind and identity that an image brings along; what is whole there is taken from it, if
+        nobody but root and this user can change it. Nothing is written to it.
     """
 
-    def __init__(self, run: Compile, open_folder: Callable[[], Path], root: Path) -> None:
-        self._run, self._open_folder, self.root = run, open_folder, root
+    def __init__(self, run: Compile, open_folder: Callable[[], Path], root: Path, given: Path | None = None) -> None:
+        self._run, self._open_folder, self.root, self._given = run, open_folder, root, given
         self._guard = threading.Lock()
         self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
+
+    def all_of(self, build: Build, wide: bool) -> Path:
+        """Folder with the precompiled header of one build, whose objects are made as well."""
+        self.objects(build)
+        self.instances(build)
+        return self.header(build, wide)
 
     def header(self, build: Build, wide: bool) -> Path:
         """Folder with the precompiled header of one build."""
@@ -135,6 +150,8 @@ class Prepared:
         return _words(self._made(f"{replace(build, opt='-O0').name}-names", make) / "names")
 
     def _made(self, name: str, make: Callable[[Path], None]) -> Path:
+        if self._given is not None and (given := _trusted(self._given, name)):
+            return given
         folder = self.root / name
         with self._guard:
             lock = self._locks[name]
@@ -174,8 +191,7 @@ def cache_folder(name: str, private: Path) -> Path:
     shared = parent / f"{prefix}{name}"
     with contextlib.suppress(FileExistsError):  # of something that is no folder: refused below
         shared.mkdir(mode=0o755, exist_ok=True)
-    found = shared.lstat()
-    if found.st_uid == os.geteuid() and stat.S_ISDIR(found.st_mode) and not found.st_mode & 0o022:
+    if shared.is_dir() and _closed(shared, os.geteuid()):
         os.utime(shared)
         for other in parent.glob(f"{prefix}*"):  # of other versions, for which nobody has asked for days
             with contextlib.suppress(FileNotFoundError):  # another service that starts removes them too
@@ -184,6 +200,25 @@ def cache_folder(name: str, private: Path) -> Path:
         return shared
     private.mkdir(exist_ok=True)
     return private
+
+
+def _closed(path: Path, *owners: int) -> bool:
+    """Whether it is no link, belongs to one of these users, and nobody else may write to it."""
+    found = path.lstat()
+    return found.st_uid in owners and not stat.S_ISLNK(found.st_mode) and not found.st_mode & 0o022
+
+
+@functools.cache
+def _trusted(root: Path, name: str) -> Path | None:
+    """A folder of an image, if it is whole and closed to others; looked at once, since nobody then changes it."""
+    folder = root / name
+    if not (folder / "complete").is_file():
+        return None
+    for path in (root.parent, root, folder, *folder.iterdir()):
+        if not _closed(path, 0, os.geteuid()):
+            logger.warning("%s is built anew: others may change %s; chown it to root and chmod go-w", folder, path)
+            return None
+    return folder
 
 
 @functools.cache
@@ -195,6 +230,7 @@ def _publish(out: Path, folder: Path) -> None:
     (out / "complete").touch()
     for path in (out, *out.iterdir()):  # from here on only this user may change it
         os.chown(path, os.geteuid(), os.getegid())
+        path.chmod(path.stat().st_mode & 0o755)
     folder.parent.mkdir(exist_ok=True)
     try:
         out.rename(folder)

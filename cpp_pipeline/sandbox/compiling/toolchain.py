@@ -17,7 +17,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cpp_pipeline.sandbox.compiling.compilers import Build, ToolchainError, find
-from cpp_pipeline.sandbox.compiling.pch import CORE, INSTANCES, NATIVE, OBJECTS, WIDE, Prepared, cache_folder, identity
+from cpp_pipeline.sandbox.compiling.pch import (
+    CORE,
+    INSTANCES,
+    NATIVE,
+    OBJECTS,
+    PREBUILT,
+    WIDE,
+    Prepared,
+    cache_folder,
+    identity,
+)
 from cpp_pipeline.sandbox.isolation import Backend, Box, BoxResult, IsolationError, Limits
 from cpp_pipeline.sandbox.types import Caps
 
@@ -83,6 +93,8 @@ class Toolchain:
         Folder for scratch that boxes may read.
     cache : Path, optional
         Where precompiled headers are kept; by default a folder of this user that outlives the service.
+    prebuilt : Path
+        Where an image keeps precompiled headers, in a folder named after `identity`; see `Prepared`.
 
     Raises
     ------
@@ -90,14 +102,14 @@ class Toolchain:
         g++ is missing.
     """
 
-    def __init__(self, boxes: Backend, work: Path, cache: Path | None = None) -> None:
+    def __init__(self, boxes: Backend, work: Path, cache: Path | None = None, prebuilt: Path = PREBUILT) -> None:
         find("g++")
         self.boxes, self.work = boxes, work
         self.linker = ("-fuse-ld=mold",) if shutil.which("mold") else ()
         self._identity = identity()
         # a precompiled header may hold paths, which are not the same in every kind of box
         root = cache_folder(f"{self._identity[:16]}-{boxes.name}", work / "pch") if cache is None else cache
-        self._prepared = Prepared(self._run, self.open_folder, root)
+        self._prepared = Prepared(self._run, self.open_folder, root, prebuilt / self._identity)
 
     def version(self, compiler: str = "g++") -> str:
         """First line of `g++ --version`; raises ToolchainError where that compiler is not installed."""
@@ -109,9 +121,7 @@ class Toolchain:
 
     def prepared(self, build: Build, wide: bool = False) -> Path:
         """Folder with a precompiled header; it and the prebuilt objects are built when missing."""
-        self._prepared.objects(build)
-        self._prepared.instances(build)
-        return self._prepared.header(build, wide)
+        return self._prepared.all_of(build, wide)
 
     def tool(self, name: str) -> Path:
         """A small program of our own that runs in boxes: such as `timed`."""

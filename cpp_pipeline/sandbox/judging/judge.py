@@ -18,7 +18,8 @@ from typing import Any, TypeVar
 
 from cpp_pipeline.sandbox.analyze import analyse
 from cpp_pipeline.sandbox.cmake import judge_cmake
-from cpp_pipeline.sandbox.compiling.toolchain import Build, Toolchain
+from cpp_pipeline.sandbox.compiling.pch import AT_START
+from cpp_pipeline.sandbox.compiling.toolchain import Toolchain
 from cpp_pipeline.sandbox.cpp.lexer import key
 from cpp_pipeline.sandbox.cpp.plain import unbalanced
 from cpp_pipeline.sandbox.isolation import Backend, IsolationError
@@ -115,8 +116,8 @@ class Judge:
         try:
             self.boxes = backend(self.work) if callable(backend) else _opened(backend, self.work, bwrap, allow_unsafe)
             self.toolchain = Toolchain(self.boxes, self.work)
-            for wide in (False, True):
-                self.toolchain.prepared(Build(), wide)
+            for build, wide in AT_START:
+                self.toolchain.prepared(build, wide)
         except BaseException:
             self._workspace.close()
             raise

@@ -12,6 +12,7 @@
    probe leave         leaves a process behind that keeps stdout open */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -143,10 +144,12 @@ static int fill(int files) {
 static int opens_memory_of_others(void) {
     static char self[32]; /* /proc may be of another process namespace, with other numbers */
     int open_ones = 0, own = readlink("/proc/self", self, sizeof self - 1) > 0 ? atoi(self) : 0;
-    for (int pid = 1; pid < 1 << 16; ++pid) {
+    DIR *processes = opendir("/proc"); /* names that are no numbers are no processes */
+    for (struct dirent *entry; processes && (entry = readdir(processes));) {
         char path[64];
+        int pid = atoi(entry->d_name);
         snprintf(path, sizeof path, "/proc/%d/mem", pid);
-        int fd = access(path, F_OK) || pid == own ? -1 : open(path, O_RDWR);
+        int fd = pid <= 0 || pid == own ? -1 : open(path, O_RDWR);
         open_ones += fd >= 0;
         if (fd >= 0) close(fd);
     }
