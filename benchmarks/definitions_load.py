@@ -1,8 +1,7 @@
 """Seconds to load the definitions in a fresh process, against the process that imports Dagster and nothing else.
 
 The import of Dagster is the limit that cannot be gone below; the two take turns, after one turn that is not kept. Then
-which heavy libraries are in the process afterwards: those that Dagster's own catalogue of components imports, because
-they are installed and offer some, are told apart from what the definitions bring.
+which heavy libraries are in the process afterwards.
 """
 
 from __future__ import annotations
@@ -27,15 +26,11 @@ _HEAVY = ("torch", "transformers", "kubernetes", "google.cloud", "matplotlib", "
 _LOAD = "from cpp_pipeline.definitions import defs; defs()"
 _LIMIT = "import dagster"
 _LIST = f"; import sys, json; print(json.dumps([m for m in {_HEAVY!r} if m in sys.modules]))"
-_BARE = (
-    "from dagster.components.core import package_entry as catalogue; catalogue.get_plugin_entry_points = lambda: []; "
-    + _LOAD
-)
 
 
 def run(options: Options) -> list[Row]:
     """CPU and wall seconds, and what is imported."""
-    spent: dict[str, list[float]] = {code: [] for code in (_LOAD, _BARE, _LIMIT)}
+    spent: dict[str, list[float]] = {code: [] for code in (_LOAD, _LIMIT)}
 
     def cpu(code: str) -> float:
         before = children_seconds(), time.perf_counter()
@@ -43,24 +38,22 @@ def run(options: Options) -> list[Row]:
         spent[code].append(time.perf_counter() - before[1])
         return children_seconds() - before[0]
 
-    ours, bare, limit = in_turn(options.turns(7), lambda: cpu(_LOAD), lambda: cpu(_BARE), lambda: cpu(_LIMIT))
+    ours, limit = in_turn(options.turns(7), lambda: cpu(_LOAD), lambda: cpu(_LIMIT))
     walls = {code: seconds[1:] for code, seconds in spent.items()}
     against = f"import of dagster {version('dagster')}"
-    wall, without = (statistics.median(walls[code]) for code in (_LOAD, _BARE))
     row = ratio_row(_NAME, "load the definitions, wall", walls[_LOAD], walls[_LIMIT], "s", against=against)
     held = {
         "bar": f"<= {_MOST_SECONDS:g} s on an idle machine",
-        "ok": None if options.quick else wall <= _MOST_SECONDS,
-        "notes": f"load average {os.getloadavg()[0]:.2f}; {without:.2f} s without the catalogue",
+        "ok": None if options.quick else statistics.median(walls[_LOAD]) <= _MOST_SECONDS,
+        "notes": f"load average {os.getloadavg()[0]:.2f}",
     }
-    brought, every = (json.loads(_python(code + _LIST)) for code in (_BARE, _LOAD))
+    brought = json.loads(_python(_LOAD + _LIST))
     return [
         Row(**{**vars(row), **held}),
         ratio_row(_NAME, "load the definitions", ours, limit, "CPU s", against=against),
-        ratio_row(_NAME, "the same without Dagster's catalogue of components", bare, limit, "CPU s", against=against),
         Row(
             _NAME, "heavy libraries that the definitions import", ", ".join(brought) or "none", bar="none",
-            ok=not brought, notes=f"looked for: {', '.join(_HEAVY)}; with the catalogue: {', '.join(every) or 'none'}",
+            ok=not brought, notes=f"looked for: {', '.join(_HEAVY)}",
         ),
     ]  # fmt: skip
 

@@ -87,7 +87,7 @@ DUTY = rf"(?i)(?:^|[.;!\n]\s*)[^.;!\n]*(?:(?-i:\n[^A-Z\n.;!][^.;!\n]*)*?\b(?:{_M
 
 MAY_BE_CONDITION = (
     rf"(?i)^(?:\P{{L}}*\p{{L}}*\P{{L}}*[.;!\n])?\W*{_SUBJECT}(?:{_USAGE}|{_ASIDE})\b"
-    r"|^(?:\P{L}*\p{L}*\P{L}*[.;!\n])?[^.;!\n]*\b(?:must|should|shall|has to|have to)\b"
+    rf"|^(?:\P{{L}}*\p{{L}}*\P{{L}}*[.;!\n])?[^.;!\n]*\b(?:{_MUST})\b"
 )
 """What each text matches that `USAGE` and `DUTY` leave fewer than two words of; anchored, it costs a tenth of them."""
 

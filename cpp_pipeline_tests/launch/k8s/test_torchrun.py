@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,7 @@ def test_the_code_of_the_process_that_failed(tmp_path: Path, act: str, left: int
     script = tmp_path / "worker.py"
     script.write_text(WORKER.format(act=act, left=left))
     command = [sys.executable, *TORCHRUN[1:], "--standalone", "--nproc-per-node=2", str(script)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    scratch = os.environ | {"TMPDIR": str(tmp_path)}  # torchrun leaves a folder there
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=scratch)
     assert done.returncode == code, done.stderr[-2000:]
     assert ("process 1 of this machine failed" in done.stderr) == (code != 0)
