@@ -115,10 +115,15 @@ class Mirror:
 
 def claim(job: UPath, who: Mapping[str, str]) -> int:
     """The number of a new attempt, which no other attempt has."""
-    number = 1 + max([0, *_attempts(job)])
+    number = 1 + attempts(job)
     while not create_only(_claim(job, number), json.dumps(dict(who)).encode()):
         number += 1
     return number
+
+
+def attempts(job: UPath) -> int:
+    """The number of the newest attempt; 0 before there is one."""
+    return max([0, *_attempts(job)])
 
 
 def restore(job: UPath, number: int, folder: Path) -> int | None:
@@ -132,10 +137,12 @@ def restore(job: UPath, number: int, folder: Path) -> int | None:
             sizes = json.loads(mirror)["files"]
             for name, size in sizes.items():
                 _download(place / "files" / name, folder / name, size)
-        except FileNotFoundError:  # it was cleared away meanwhile
-            shutil.rmtree(folder)
+        except Exception as error:
+            shutil.rmtree(folder)  # files of two attempts do not fit each other
             folder.mkdir()
-            continue
+            if isinstance(error, FileNotFoundError):  # it was cleared away meanwhile
+                continue
+            raise
         return earlier
     return None
 

@@ -25,7 +25,7 @@ from cpp_pipeline.launch.steps import not_tried_again, step_options
 from cpp_pipeline.schemas import TABLES
 from cpp_pipeline.storage.automation import SKIP_TAG, condition, freshness
 from cpp_pipeline.storage.code_version import code_version
-from cpp_pipeline.storage.currency import digest, inputs_digest, is_current, stamp
+from cpp_pipeline.storage.currency import Recipe, digest, inputs_digest, is_current, stamp
 from cpp_pipeline.storage.io_manager import DATA_VERSION, INPUTS, KEPT, REPLACES, ROWS
 from cpp_pipeline.storage.lock import among_others
 from cpp_pipeline.storage.metadata import column_schema, table_facts
@@ -137,7 +137,8 @@ def table_asset(
                 frames = made if isinstance(made, tuple) else (made,)
                 for name, frame in zip(names, frames, strict=True):
                     yield _described(context, name, frame, before[name], drawn[name])
-                store.end_work(names[0])
+                recipe = recipe_of({spec.key.path[-1]: spec for spec in context.assets_def.specs}[names[0]])
+                store.end_work(names[0], _identity(recipe, before[names[0]][INPUTS]))
 
         return compute
 
@@ -194,12 +195,12 @@ def folder_asset(
                 assert found is not None
                 return dg.MaterializeResult(data_version=dg.DataVersion(found.data_version), metadata={KEPT: True})
             inputs, replaces = inputs_digest(store, recipe, None), store.folder_token(kind, name)
-            work = store.work(name, digest([inputs, recipe.code_version, recipe.config_digest]))
+            work = store.work(name, _identity(recipe, inputs))
             metadata: Mapping[str, Any] = function(context, work) or {}
             manifest = _manifest(work, name)
             version = str(manifest.get("weights_sha256") or manifest["data_sha256"])[:32]
             target = store.publish(kind, work, stamp(recipe, None, inputs, version, None), replaces)
-            store.end_work(name)
+            store.end_work(name, _identity(recipe, inputs))
             return dg.MaterializeResult(
                 data_version=dg.DataVersion(version),
                 metadata={"path": dg.MetadataValue.path(str(target)), **_numbers(manifest), **metadata},
@@ -214,8 +215,7 @@ def work_folder(context: dg.AssetExecutionContext) -> Path:
     """The folder in which a table's command works; the same one as long as its inputs are the same."""
     store: Store = context.resources.storage.store
     recipe = recipe_of(context.assets_def.get_asset_spec())
-    identity = digest([inputs_digest(store, recipe, None), recipe.code_version, recipe.config_digest])
-    return store.work(recipe.asset, identity)
+    return store.work(recipe.asset, _identity(recipe, inputs_digest(store, recipe, None)))
 
 
 def write_result(work: Path, stage: str, facts: Mapping[str, Any]) -> None:
@@ -234,6 +234,11 @@ def write_result(work: Path, stage: str, facts: Mapping[str, Any]) -> None:
         json.dumps({"stage": stage, "data_sha256": hashed.hexdigest(), "metrics": dict(facts)}, indent=1)
     )
     os.replace(partial, work / "result.json")
+
+
+def _identity(recipe: Recipe, inputs: str) -> str:
+    """What a result is made from, in one word."""
+    return digest([inputs, recipe.code_version, recipe.config_digest])
 
 
 def _signature_of(function: Callable[..., Any], drop: int = 0) -> Callable[..., Any]:

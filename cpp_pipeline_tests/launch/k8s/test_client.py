@@ -16,6 +16,7 @@ from kubernetes.client import ApiException
 
 from cpp_pipeline.launch.k8s.api import RIGHTS, ClusterError
 from cpp_pipeline.launch.k8s.api import Cluster as Api
+from cpp_pipeline.launch.k8s.manifest import STOPPED, job_manifest
 from cpp_pipeline_tests.cluster.fixtures import Cluster
 from cpp_pipeline_tests.cluster.waiting import evict, pods, printing, wait_for
 from cpp_pipeline_tests.launch.k8s.conftest import Ran, request, run_job
@@ -24,6 +25,7 @@ PIPES = (
     "from dagster_pipes import open_dagster_pipes\n"
     "with open_dagster_pipes() as p: p.log.info('from inside'); print('plain line', flush=True)"
 )
+COMPLETION_INDEX = "batch.kubernetes.io/job-completion-index"
 STOPPABLE = (
     "import signal,sys,time; signal.signal(15, lambda *a: sys.exit(143)); print('ready', flush=True); time.sleep(60)"
 )
@@ -205,15 +207,28 @@ def test_several_nodes_run_side_by_side_with_their_service(cluster: Cluster, api
     job = request(cluster, "nodes", "import os, time; print('node', os.environ['JOB_COMPLETION_INDEX']); time.sleep(1)")
     ran = run_job(cluster, api, replace(job, shape=replace(job.shape, nodes=2)))
     assert ran.success, ran.failure
-    assert sorted(p.metadata.labels["batch.kubernetes.io/job-completion-index"] for p in pods(cluster, "nodes")) == [
-        "0",
-        "1",
-    ]
+    assert sorted(p.metadata.labels[COMPLETION_INDEX] for p in pods(cluster, "nodes")) == ["0", "1"]
     (service,) = [
         s for s in cluster.core.list_namespaced_service(cluster.namespace).items if s.metadata.name == "nodes"
     ]
     assert service.spec.cluster_ip == "None"
     assert [o.kind for o in service.metadata.owner_references] == ["Job"]  # so it goes with the Job
+
+
+def test_nodes_that_end_because_another_one_was_disrupted_are_no_failures(cluster: Cluster, api: Api) -> None:
+    code = f"exit({STOPPED} if __import__('os').environ['JOB_COMPLETION_INDEX'] == '1' else 0)"
+    job = request(cluster, "peers", code, backoff_limit=0)
+    cluster.batch.create_namespaced_job(
+        cluster.namespace, job_manifest(replace(job, shape=replace(job.shape, nodes=2)))
+    )
+    seen: set[str] = set()
+
+    def replaced() -> bool:
+        seen.update(p.metadata.name for p in pods(cluster, "peers") if p.metadata.labels[COMPLETION_INDEX] == "1")
+        return len(seen) >= 3
+
+    wait_for(replaced)
+    assert not cluster.batch.read_namespaced_job("peers", cluster.namespace).status.failed
 
 
 def test_history_that_the_server_has_forgotten_is_made_up_for(cluster: Cluster, api: Api) -> None:
