@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -201,6 +202,7 @@ class Kubelet:
             env[name] = str(mounts.get(value, value))
         given = [*spec.get("command", []), *spec.get("args", [])]
         command = [re.sub(r"\$\((\w+)\)", lambda m: env.get(m[1], m[0]), part) for part in given]
+        command = [_resolved(part, pod["spec"].get("subdomain", "")) for part in command]
         if shutil.which(command[0], path=env["PATH"]) is None:
             raise FileNotFoundError(f'"{command[0]}": executable file not found in $PATH')
         return subprocess.Popen(
@@ -212,6 +214,18 @@ class Kubelet:
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
+
+
+def _resolved(text: str, service: str) -> str:
+    """A text in which names of pods behind a headless Service, which nothing here resolves, are addresses of loopback.
+
+    A name keeps its address whichever pod has it; addresses of one Job are in the order of its indexes.
+    """
+    if not service:
+        return text
+    network = f"127.{251 + zlib.crc32(service.encode()) % 4}.{zlib.crc32(service.encode()) // 4 % 256}"
+    names = rf"\b[a-z0-9-]+-(\d)\.{re.escape(service)}\b"
+    return re.sub(names, lambda m: f"{network}.{int(m[1]) + 1}", text)
 
 
 def _value(pod: Object, entry: Object) -> str:

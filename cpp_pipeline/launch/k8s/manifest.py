@@ -32,8 +32,6 @@ DO_NOT_RETRY = (2, 42)
 """Exit codes after which another attempt would end the same: wrong flags, and that of `remote_entry`."""
 STOPPED = 143
 """Exit code of a process that was told to save and end; of several nodes all end so when one is told to."""
-_PATIENCE_SECONDS = {"join_timeout": 1800, "read_timeout": 600}
-"""How long nodes wait for each other: a machine that was taken away may be long in coming back."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +65,11 @@ def worker_command(module: str, flags: Sequence[str], shape: Shape, job: str) ->
     """How a module is started inside a pod: alone, or by torchrun with one process a GPU."""
     if shape.nodes > 1:
         rendezvous = [
+            "--node=$(JOB_COMPLETION_INDEX)",
             f"--nnodes={shape.nodes}",
             "--rdzv-backend=c10d",
             f"--rdzv-endpoint={job}-0.{job}:{RENDEZVOUS_PORT}",
             f"--rdzv-id={job}",
-            f"--rdzv-conf={','.join(f'{k}={v}' for k, v in _PATIENCE_SECONDS.items())}",
             # ranks go by these names, in the order of text: the node of index 0, which keeps the output, is the first
             f"--local-addr={job}-$(JOB_COMPLETION_INDEX).{job}",
         ]

@@ -18,7 +18,7 @@ from cpp_pipeline.launch.k8s.api import RIGHTS, ClusterError
 from cpp_pipeline.launch.k8s.api import Cluster as Api
 from cpp_pipeline.launch.k8s.manifest import STOPPED, job_manifest
 from cpp_pipeline_tests.cluster.fixtures import Cluster
-from cpp_pipeline_tests.cluster.waiting import evict, pods, printing, wait_for
+from cpp_pipeline_tests.cluster.waiting import PATIENCE_SECONDS, evict, pods, printing, wait_for
 from cpp_pipeline_tests.launch.k8s.conftest import Ran, request, run_job
 
 PIPES = (
@@ -107,7 +107,7 @@ def test_a_job_that_does_something_else_is_not_adopted_and_not_deleted(cluster: 
 def test_waiting_for_a_machine_is_bounded_and_explained(cluster: Cluster, api: Api) -> None:
     job = request(cluster, "queue", "pass")
     huge = replace(job, shape=replace(job.shape, gpus=8, accelerator="nvidia-none"))
-    ran = run_job(cluster, api, huge, is_done=lambda: False, pending_seconds=1.5)
+    ran = run_job(cluster, api, huge, is_done=lambda: False, pending_seconds=PATIENCE_SECONDS / 60)
     assert ran.failure is not None
     assert "no running pod for" in str(ran.failure.description)
     assert "nodes are available" in str(ran.failure.description)
@@ -118,7 +118,7 @@ def test_waiting_for_a_machine_is_bounded_and_explained(cluster: Cluster, api: A
 
 def test_an_image_that_is_not_there_is_named(cluster: Cluster, api: Api) -> None:
     job = replace(request(cluster, "image", "pass"), image="registry.invalid/a@sha256:" + "1" * 64)
-    ran = run_job(cluster, api, job, is_done=lambda: False, pending_seconds=3.0)
+    ran = run_job(cluster, api, job, is_done=lambda: False, pending_seconds=PATIENCE_SECONDS / 30)
     assert ran.failure is not None and "ErrImagePull" in str(ran.failure.description)
 
 
@@ -281,7 +281,7 @@ def test_cancelling_deletes_the_job_and_its_pods(cluster: Cluster, api: Api, kub
     try:
         printing(cluster, "cancel", "ready")
         os.kill(process.pid, signal.SIGTERM)
-        out, _ = process.communicate(timeout=30)
+        out, _ = process.communicate(timeout=PATIENCE_SECONDS)
     finally:
         process.kill()
     wait_for(lambda: gone(cluster, "cancel"))

@@ -90,6 +90,7 @@ def test_several_gpus_and_several_nodes_are_started_by_torchrun() -> None:
     assert node[:4] == [*TORCHRUN, "--standalone"] and "--nproc-per-node=8" in node
     many = worker_command("m.train", [], shape("h100x8+nodes=2"), "job")
     assert "--rdzv-endpoint=job-0.job:29400" in many and "--nnodes=2" in many
+    assert many[len(TORCHRUN)] == "--node=$(JOB_COMPLETION_INDEX)"
     assert "--local-addr=job-$(JOB_COMPLETION_INDEX).job" in many
 
 
