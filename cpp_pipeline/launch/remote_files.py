@@ -16,6 +16,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -213,7 +214,8 @@ def _files(folder: Path, nested: bool) -> Iterator[str]:
         parts = path.relative_to(folder).parts
         partial = any(p.startswith(".") or p.endswith((".part", ".tmp")) or ".part-" in p for p in parts)
         if not partial and path.is_file() and (len(parts) > 1) == nested:
-            found.append((path.stat().st_mtime_ns, "/".join(parts)))
+            with suppress(FileNotFoundError):  # an older training state was removed meanwhile
+                found.append((path.stat().st_mtime_ns, "/".join(parts)))
     yield from (name for _, name in sorted(found))
 
 

@@ -194,8 +194,8 @@ class Kubelet:
         for folder in mounts.values():
             folder.mkdir(exist_ok=True)
         env = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(home)}
-        # how a process finds the tests' bucket; in a real cluster that is the pod's account, not its manifest
-        env |= {name: os.environ[name] for name in ("STORAGE_EMULATOR_HOST",) if name in os.environ}
+        # how a process finds the tests' bucket, and the project: in a real cluster by the pod's account, and its image
+        env |= {name: os.environ[name] for name in ("STORAGE_EMULATOR_HOST", "PYTHONPATH") if name in os.environ}
         for entry in spec.get("env", []):
             env[entry["name"]] = _value(pod, entry)
         for name, value in env.items():
