@@ -230,7 +230,7 @@ PLANS = {
 }
 
 
-FAST = ("training", "starting", "committing", "again-and-again")
+FAST = ("training", "starting", "committing", "killed-then-evicted")
 
 
 @pytest.mark.parametrize(
