@@ -31,7 +31,7 @@ def subjects() -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code 0 when every bar holds, 1 when one does not, 2 when a subject cannot be measured."""
+    """Exit code 0 when every bar holds, 1 when one does not, 2 for arguments that cannot be."""
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", help=f"subjects, or how their names begin; all of: {', '.join(subjects())}")
     parser.add_argument("--humaneval", type=Path, help="HumanEval-X C++ (JSONL); README.md says where to get it")
