@@ -111,7 +111,7 @@ def cluster(root: str) -> Finding:
     try:
         found = f"cluster {Cluster(settings.k8s_namespace, settings.k8s_config).host} is configured"
     except ClusterError as error:
-        found = str(error)
+        found = str(error) if settings.launcher == "k8s" else "no cluster"
         needs.append("the extra k8s, and a kubeconfig (CPP_PIPELINE_K8S_CONFIG or KUBECONFIG) or the account of a pod")
     if not is_digest(settings.k8s_image):
         needs.append("CPP_PIPELINE_K8S_IMAGE=REPOSITORY@sha256:...")
