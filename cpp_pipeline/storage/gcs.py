@@ -153,7 +153,8 @@ def _bucket(name: str) -> Any:
         remedy = "install the extra: pip install 'cpp_pipeline[gcs]'"
         raise BucketError(f"CPP_PIPELINE_ROOT=gs://{name}: {error}; {remedy}") from error
     with told_plainly(f"gs://{name}"):
-        found = storage.Client().bucket(name)
+        # objects belong to buckets: credentials that come without a project suffice
+        found = storage.Client(project=None).bucket(name)
         list(found.list_blobs(max_results=1, retry=DEFAULT_RETRY.with_timeout(PATIENCE_SECONDS)))
         return found
 
