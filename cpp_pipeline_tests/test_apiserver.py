@@ -176,7 +176,7 @@ def hanging_up(port: int, times: int) -> Iterator[int]:
                 pump(client, there)
                 pipe.join()
 
-        thread = threading.Thread(target=serve)
+        thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield listening.getsockname()[1]
         thread.join()

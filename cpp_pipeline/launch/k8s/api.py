@@ -205,7 +205,7 @@ class Cluster:
                 found = _decoded(call())
             except Exception as error:
                 passes = may_pass(error)
-                if not passes and getattr(error, "status", 0):
+                if not (passes or unanswered(error)):
                     self._note_answer()
                 left = began + (self.patience_seconds if self._met else self.first_seconds) - time.monotonic()
                 if not passes or wait > left:

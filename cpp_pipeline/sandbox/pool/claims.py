@@ -1,7 +1,8 @@
 """Claims of warm pods, by the API of Agent Sandbox.
 
 Belongs here: one claim from its making to its removal, and errors that name the setting. Not here: how long a pod is
-kept, and what it does (`leases`). The libraries are imported when a cluster is opened.
+kept, and what it does (`leases`). The libraries and `apiserver` are imported when a cluster is opened: the sandbox's
+image, which opens none, has neither.
 """
 
 from __future__ import annotations
@@ -13,8 +14,6 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
-
-from cpp_pipeline.apiserver import NoCluster, no_answer, open_client, refusal, unanswered
 
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
@@ -89,6 +88,8 @@ class Claims:
         config: str = "",
         api: ApiClient | None = None,
     ) -> None:
+        from cpp_pipeline.apiserver import NoCluster, open_client
+
         try:
             from k8s_agent_sandbox.k8s_helper import K8sHelper
         except ImportError as error:
@@ -191,6 +192,8 @@ class Claims:
     def _told(self, error: BaseException) -> BaseException:
         from k8s_agent_sandbox.exceptions import SandboxError
         from kubernetes.client import ApiException
+
+        from cpp_pipeline.apiserver import no_answer, refusal, unanswered
 
         where = f"pool {self.pool} in namespace {self.namespace}"
         if isinstance(error, TimeoutError):
