@@ -6,8 +6,8 @@ client library is imported when the first bucket is named.
 Only small objects carry a precondition: they are sent in one request, which the bucket takes or refuses as a whole.
 Large ones get names of their own (`versions`), so that they never meet another writer.
 
-The client is the one that `GCSResource` of dagster-gcp makes, `storage.Client(project=None)`, without its import: that
-loads BigQuery and pandas (some 8 s in place of 1.5 s) into each command and pod, and gives nothing more.
+The client is the one that `GCSResource` of dagster-gcp makes, `storage.Client(project=None)`, and made here: its import
+would load Dagster, BigQuery and pandas into each pod and command that opens a bucket, and give nothing more.
 """
 
 from __future__ import annotations
