@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,24 @@ def test_a_pod_that_starts_longer_than_work_waits_serves_work_that_comes_later(c
         assert [r.verdict for r in client.batch_verify([job("")])] == ["AC"]
         assert [c["metadata"]["uid"] for c in listed(cluster, "sandboxclaims")] == [claim["metadata"]["uid"]]
         assert judge.metrics.value("sandbox_pool_claims_total") == 1
+
+
+def test_a_claim_made_while_the_controller_stops_is_removed(cluster: Cluster) -> None:
+    make_pool(cluster)
+    source = claims(cluster)
+    source.abandon()
+    with pytest.raises(PoolError, match="stopping"):
+        source.claim(60.0)
+    assert listed(cluster, "sandboxclaims") == []
+
+
+def test_the_time_of_a_claim_begins_when_its_pod_may_be_ready(cluster: Cluster) -> None:
+    make_pool(cluster)
+    before = datetime.now(UTC).replace(microsecond=0)
+    claims(cluster, seconds=600.0).claim(5000.0)
+    (claim,) = listed(cluster, "sandboxclaims")
+    until = datetime.fromisoformat(claim["spec"]["lifecycle"]["shutdownTime"])
+    assert until - before >= timedelta(seconds=5600)
 
 
 class OnePod:
