@@ -38,6 +38,8 @@ class Settings:
     """Batches after which a pod is given back and another one claimed."""
     sandbox_pool_seconds: int = 1800
     """Seconds after which a pod is given back and another one claimed."""
+    sandbox_pool_claim_seconds: int = 300
+    """Seconds that a claimed pod may take to become ready before it is given back: a cold one may need a new node."""
     pod_name: str = ""
     """Read from `POD_NAME`, with `POD_UID`: the pod that this runs in, which owns the pods that it claims."""
     pod_uid: str = ""
