@@ -130,6 +130,7 @@ def test_a_client_waits_until_the_pool_has_a_pod(cluster: Cluster) -> None:
 
 
 def test_a_pod_that_starts_longer_than_work_waits_serves_work_that_comes_later(cluster: Cluster) -> None:
+    need_pod_network(cluster)
     make_pool(cluster, 0, starts_seconds=4.0)
     judge = PoolJudge(claims(cluster), Terms(most=1, patience_seconds=0.5, again_seconds=0.2))
     with served(Service(judge)) as url, SandboxClient(url) as client:
