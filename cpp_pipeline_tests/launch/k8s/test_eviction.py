@@ -228,14 +228,12 @@ PLANS = {
     "killed": [("training", "kill")],
     "killed-then-evicted": [("training", "kill"), ("training", "evict")],
 }
-
-
-FAST = ("training", "starting", "committing", "killed-then-evicted")
+SLOW = ("killed", "killed-then-evicted")
 
 
 @pytest.mark.parametrize(
     ("plan", "shared_root"),
-    [pytest.param(n, "gcs" if n == "training" else "", marks=[] if n in FAST else pytest.mark.slow) for n in PLANS],
+    [pytest.param(n, "gcs" if n == "training" else "", marks=[pytest.mark.slow] * (n in SLOW)) for n in PLANS],
     indirect=["shared_root"],
     ids=list(PLANS),
 )
