@@ -21,6 +21,7 @@ KINDS = {
     "events": ("Event", "v1"),
     "services": ("Service", "v1"),
     "namespaces": ("Namespace", "v1"),
+    "serviceaccounts": ("ServiceAccount", "v1"),
     "sandboxes": ("Sandbox", "agents.x-k8s.io/v1beta1"),
     "sandboxclaims": ("SandboxClaim", "extensions.agents.x-k8s.io/v1beta1"),
     "sandboxtemplates": ("SandboxTemplate", "extensions.agents.x-k8s.io/v1beta1"),

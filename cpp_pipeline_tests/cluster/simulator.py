@@ -113,6 +113,9 @@ class Simulator:
             stored = self.objects.add(resource, thing)
             if resource == "jobs":
                 validation.own(stored)
+            if resource == "namespaces":
+                account = {"name": "default", "namespace": stored["metadata"]["name"]}
+                self.objects.add("serviceaccounts", {"metadata": account})
             return copy.deepcopy(stored)
 
     def patch(self, resource: str, namespace: str, name: str, body: Object) -> Object:
