@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from cpp_pipeline.dumps import zips
-from cpp_pipeline.dumps.items import Bad, name_trouble, printable
+from cpp_pipeline.dumps.items import Bad, cut_short, name_trouble, printable
 from cpp_pipeline.dumps.packed import TooMuch, counted, open_packed, unpacked_limit
 from cpp_pipeline.dumps.remote import NoRoom, need_room
 
@@ -102,11 +102,11 @@ def extract(
                 else:
                     written += found
     except TooMuch as error:
-        yield Bad(place, "archive too large", f"{error}; the rest is not read")
+        yield cut_short(place, "archive too large", error)
     except NoRoom:
         raise
     except _BROKEN as error:
-        yield Bad(place, "broken archive", f"{type(error).__name__}: {error}; the rest is not read")
+        yield cut_short(place, "broken archive", f"{type(error).__name__}: {error}")
 
 
 def strip_single_folder(target: Path) -> Path:
