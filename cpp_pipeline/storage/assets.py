@@ -20,6 +20,7 @@ from typing import Any
 
 import dagster as dg
 import polars as pl
+from upath import UPath
 
 from cpp_pipeline.launch.steps import not_tried_again, step_options
 from cpp_pipeline.schemas import TABLES
@@ -31,7 +32,7 @@ from cpp_pipeline.storage.lock import among_others
 from cpp_pipeline.storage.metadata import column_schema, table_facts
 from cpp_pipeline.storage.parquet import content_version
 from cpp_pipeline.storage.recipes import CONFIG, recipe_of
-from cpp_pipeline.storage.scratch import spooled
+from cpp_pipeline.storage.scratch import Spooled, spooled
 from cpp_pipeline.storage.store import Store
 
 OWNERS = {
@@ -46,6 +47,7 @@ OWNERS = {
     "agent": "team:agent",
     "evals": "team:evaluation",
 }
+_ASIDE = "_quarantine"
 _TIMED = ("result.json", "timing.jsonl", "rollout_timing.jsonl")
 
 repo_dumps = dg.DynamicPartitionsDefinition(name="repo_dumps")
@@ -88,7 +90,7 @@ def table_asset(
     plots
         Table -> column that is drawn in the metadata; of a quarantine table the reasons are.
     """
-    drawn = {name: "reason" if name.endswith("_quarantine") else None for name in names} | dict(plots or {})
+    drawn = {name: "reason" if name.endswith(_ASIDE) else None for name in names} | dict(plots or {})
 
     def wrap(function: Callable[..., Any]) -> dg.AssetsDefinition:
         partitioned = TABLES[names[0]].partitioned
@@ -134,9 +136,9 @@ def table_asset(
                     return
                 before = _before(context, names)
                 made = function(context, **inputs)
-                frames = made if isinstance(made, tuple) else (made,)
-                for name, frame in zip(names, frames, strict=True):
-                    yield _described(context, name, frame, before[name], drawn[name])
+                frames = dict(zip(names, made if isinstance(made, tuple) else (made,), strict=True))
+                for name, spool, refused in _in_turn(frames):
+                    yield _described(context, name, spool, refused, before[name], drawn[name])
                 store.end_work(names[0])
 
         return compute
@@ -153,17 +155,18 @@ def folder_asset(
     deps: Sequence[str],
     code: Sequence[str],
     description: str,
+    shown: Callable[[str, Path, Store], Mapping[str, Any]],
     config: Mapping[str, Any] | None = None,
     resources: frozenset[str] = frozenset(),
-) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+) -> Callable[[Callable[..., None]], dg.AssetsDefinition]:
     """Define a checkpoint, token shards or a report.
 
     The function gets the context and a work folder, which is the same one as long as the inputs
     are the same, so that a killed run goes on where it was. It leaves `result.json` there, with
-    `weights_sha256` or `data_sha256`, and may return metadata for the UI.
+    `weights_sha256` or `data_sha256`. What `shown` reads in the finished folder is metadata for the UI.
     """
 
-    def wrap(function: Callable[..., Any]) -> dg.AssetsDefinition:
+    def wrap(function: Callable[..., None]) -> dg.AssetsDefinition:
         step = step_options(name)
 
         @dg.asset(
@@ -192,18 +195,24 @@ def folder_asset(
                 context.log.info(f"{name} is current; kept")
                 found = store.provenance(name)
                 assert found is not None
-                return dg.MaterializeResult(data_version=dg.DataVersion(found.data_version), metadata={KEPT: True})
+                facts = {KEPT: True, **described(store.local_folder(kind, name), store)}
+                return result(found.data_version, store.folder(kind, name), facts)
             inputs, replaces = inputs_digest(store, recipe, None), store.folder_token(kind, name)
             work = store.work(name, digest([inputs, recipe.code_version, recipe.config_digest]))
-            metadata: Mapping[str, Any] = function(context, work) or {}
+            function(context, work)
             manifest = _manifest(work, name)
             version = str(manifest.get("weights_sha256") or manifest["data_sha256"])[:32]
+            facts = described(work, store)
             target = store.publish(kind, work, stamp(recipe, None, inputs, version, None), replaces)
             store.end_work(name)
-            return dg.MaterializeResult(
-                data_version=dg.DataVersion(version),
-                metadata={"path": dg.MetadataValue.path(str(target)), **_numbers(manifest), **metadata},
-            )
+            return result(version, target, facts)
+
+        def described(folder: Path, store: Store) -> dict[str, Any]:
+            return {**_numbers(_manifest(folder, name)), **shown(name, folder, store)}
+
+        def result(version: str, target: UPath, facts: Mapping[str, Any]) -> dg.MaterializeResult[Any]:
+            metadata = {"path": dg.MetadataValue.path(str(target)), **facts}
+            return dg.MaterializeResult(data_version=dg.DataVersion(version), metadata=metadata)
 
         return compute
 
@@ -268,8 +277,10 @@ def _kept(context: dg.AssetExecutionContext, plots: Mapping[str, str | None]) ->
     for name, plot in plots.items():
         found = store.provenance(name, partition)
         assert found is not None
-        frame = store.scan(name, [partition] if partition else None)
-        metadata = {KEPT: True, **table_facts(TABLES[name], frame, found.rows or 0, partition, plot)}
+        chosen = [partition] if partition else None
+        frame, aside = store.scan(name, chosen), f"{name}{_ASIDE}"
+        refused = store.scan(aside, chosen) if aside in plots else None
+        metadata = {KEPT: True, **table_facts(TABLES[name], frame, found.rows or 0, partition, plot, refused)}
         outputs.append(dg.Output(frame, name, metadata, dg.DataVersion(found.data_version)))
     return outputs
 
@@ -288,20 +299,36 @@ def _before(context: dg.AssetExecutionContext, names: Sequence[str]) -> dict[str
     }
 
 
-def _described(
-    context: dg.AssetExecutionContext, name: str, frame: pl.LazyFrame, before: Mapping[str, str], plot: str | None
-) -> dg.Output[pl.LazyFrame]:
-    """Hold a frame to its schema, write it to scratch once, and describe it.
+def _in_turn(frames: Mapping[str, pl.LazyFrame]) -> Iterator[tuple[str, Spooled, pl.LazyFrame | None]]:
+    """Each table with what was kept out of it, both held to their schema and written to scratch, one after the other.
 
     The function's work happens here, once: what follows reads the spooled file.
     """
-    spool, path = spooled(TABLES[name].conform(frame))
-    rows = int(spool.select(pl.len()).collect().item())
+    done: dict[str, Spooled] = {}
+    for name in frames:
+        aside = f"{name}{_ASIDE}"
+        for each in (name, aside):
+            if each in frames and each not in done:
+                done[each] = spooled(TABLES[each].conform(frames[each]))
+        yield name, done[name], done[aside][0] if aside in done else None
+
+
+def _described(
+    context: dg.AssetExecutionContext,
+    name: str,
+    spool: Spooled,
+    refused: pl.LazyFrame | None,
+    before: Mapping[str, str],
+    plot: str | None,
+) -> dg.Output[pl.LazyFrame]:
+    """A table in scratch with what the UI shows of it."""
+    frame, path = spool
+    rows = int(frame.select(pl.len()).collect().item())
     version = content_version(path)
     partition = context.partition_key if context.has_partition_key else None
-    facts = table_facts(TABLES[name], spool, rows, partition, plot)
+    facts = table_facts(TABLES[name], frame, rows, partition, plot, refused)
     metadata = {**facts, DATA_VERSION: version, ROWS: rows, **before}  # the UI keeps the order: for people first
-    return dg.Output(spool, name, metadata, dg.DataVersion(version))
+    return dg.Output(frame, name, metadata, dg.DataVersion(version))
 
 
 def _manifest(work: Path, name: str) -> dict[str, Any]:
