@@ -145,7 +145,22 @@ def _members(archive: Path, limits: Limits, budget: int) -> Iterator[_Member]:
 
 
 class _Header(tarfile.TarInfo):
-    """A header that does not read long names and attributes of any length into memory."""
+    """A header that does not read long names and attributes of any length into memory.
+
+    Nor is one that is cut off or damaged taken for the end of the archive, which is a block of zeros; `tarfile` does so
+    after the first member.
+    """
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
+        if len(buf) < tarfile.BLOCKSIZE:
+            raise tarfile.ReadError("it is cut off: no end mark")
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            if any(buf):
+                raise tarfile.ReadError(f"a damaged header: {error}") from None
+            raise
 
     def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
         if self.type in _HEADERS and self.size > _MAX_HEADER_BYTES:
