@@ -11,7 +11,8 @@ from cpp_pipeline.corpus.tokenizer import train_tokenizer
 from cpp_pipeline.curate.decontaminate import hits, training_texts
 from cpp_pipeline.curate.representatives import without_duplicates
 from cpp_pipeline.defs.resources import PRESET, SETTINGS, join_engine
-from cpp_pipeline.storage.assets import folder_asset, table_asset, write_result
+from cpp_pipeline.storage.assets import table_asset
+from cpp_pipeline.storage.folder_assets import folder_asset, write_result
 from cpp_pipeline.storage.previews import corpus_facts, tokenizer_facts
 
 _SEED = {"seed": SETTINGS.seed}

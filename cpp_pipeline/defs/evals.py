@@ -10,7 +10,7 @@ from cpp_pipeline.defs.code import CHECKPOINTS, VERDICTS
 from cpp_pipeline.defs.resources import PRESET, SETTINGS
 from cpp_pipeline.evaluation import model_page, reports
 from cpp_pipeline.rollouts.parts import join_parts
-from cpp_pipeline.storage.assets import folder_asset, write_result
+from cpp_pipeline.storage.folder_assets import folder_asset, write_result
 from cpp_pipeline.storage.previews import report_facts
 
 _SETUP = {"samples": PRESET.eval_samples, "seed": SETTINGS.seed, "preset": PRESET.name}

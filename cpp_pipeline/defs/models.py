@@ -10,7 +10,7 @@ from cpp_pipeline.corpus.sft import kept_problems
 from cpp_pipeline.defs.code import VERDICTS
 from cpp_pipeline.defs.resources import PRESET, SETTINGS
 from cpp_pipeline.rollouts.preference import training_pairs
-from cpp_pipeline.storage.assets import folder_asset
+from cpp_pipeline.storage.folder_assets import folder_asset
 from cpp_pipeline.storage.previews import checkpoint_facts
 from cpp_pipeline.storage.scratch import scratch_file
 

@@ -1,8 +1,7 @@
-"""The two kinds of asset of this project, with what all of them share.
+"""Tables as assets, and what they share with folders (`folder_assets`).
 
 `table_asset`: a function that returns frames; they are held to `schemas/`, spooled to disk,
-hashed and handed to the IO manager. `folder_asset`: a function that runs a command which leaves
-a finished work folder; it is published as a checkpoint, token shards or a report.
+hashed and handed to the IO manager.
 
 Belongs here: policies (owners, code versions, skipping, metadata). No asset is defined here.
 """
@@ -10,23 +9,19 @@ Belongs here: policies (owners, code versions, skipping, metadata). No asset is 
 from __future__ import annotations
 
 import functools
-import hashlib
 import inspect
-import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import polars as pl
-from upath import UPath
 
 from cpp_pipeline.launch.steps import not_tried_again, step_options
 from cpp_pipeline.schemas import TABLES
 from cpp_pipeline.storage.automation import SKIP_TAG, condition, freshness
 from cpp_pipeline.storage.code_version import code_version
-from cpp_pipeline.storage.currency import digest, inputs_digest, is_current, stamp
+from cpp_pipeline.storage.currency import digest, inputs_digest, is_current
 from cpp_pipeline.storage.io_manager import DATA_VERSION, INPUTS, KEPT, REPLACES, ROWS
 from cpp_pipeline.storage.lock import among_others
 from cpp_pipeline.storage.metadata import column_schema, table_facts
@@ -48,7 +43,6 @@ OWNERS = {
     "evals": "team:evaluation",
 }
 _ASIDE = "_quarantine"
-_TIMED = ("result.json", "timing.jsonl", "rollout_timing.jsonl")
 
 repo_dumps = dg.DynamicPartitionsDefinition(name="repo_dumps")
 """One partition a repository dump."""
@@ -125,7 +119,7 @@ def table_asset(
             retry_policy=step.retry_policy,
             op_tags=step.op_tags,
         )
-        @_signature_of(function)
+        @signature_of(function)
         def compute(context: dg.AssetExecutionContext, **inputs: Any) -> Iterator[dg.Output[pl.LazyFrame]]:
             store: Store = context.resources.storage.store
             with not_tried_again(step), among_others(store, context.log.warning):
@@ -146,79 +140,6 @@ def table_asset(
     return wrap
 
 
-def folder_asset(
-    name: str,
-    *,
-    kind: str,
-    group: str,
-    kinds: set[str],
-    deps: Sequence[str],
-    code: Sequence[str],
-    description: str,
-    shown: Callable[[str, Path, Store], Mapping[str, Any]],
-    config: Mapping[str, Any] | None = None,
-    resources: frozenset[str] = frozenset(),
-) -> Callable[[Callable[..., None]], dg.AssetsDefinition]:
-    """Define a checkpoint, token shards or a report.
-
-    The function gets the context and a work folder, which is the same one as long as the inputs
-    are the same, so that a killed run goes on where it was. It leaves `result.json` there, with
-    `weights_sha256` or `data_sha256`. What `shown` reads in the finished folder is metadata for the UI.
-    """
-
-    def wrap(function: Callable[..., None]) -> dg.AssetsDefinition:
-        step = step_options(name)
-
-        @dg.asset(
-            name=name,
-            deps=list(deps),
-            group_name=group,
-            kinds=kinds,
-            owners=[OWNERS[group]],
-            description=description,
-            code_version=code_version(code, function),
-            freshness_policy=freshness(name, group),
-            metadata={CONFIG: digest(config or {}), "config": dict(config or {})},
-            required_resource_keys={"storage", *resources},
-            retry_policy=step.retry_policy,
-            op_tags=step.op_tags,
-        )
-        @_signature_of(function, drop=1)
-        def compute(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-            store: Store = context.resources.storage.store
-            with not_tried_again(step), among_others(store, context.log.warning):
-                return make(context, store)
-
-        def make(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult[Any]:
-            recipe = recipe_of(context.assets_def.get_asset_spec())
-            if _skips(context) and is_current(store, recipe, None):
-                context.log.info(f"{name} is current; kept")
-                found = store.provenance(name)
-                assert found is not None
-                facts = {KEPT: True, **described(store.local_folder(kind, name), store)}
-                return result(found.data_version, store.folder(kind, name), facts)
-            inputs, replaces = inputs_digest(store, recipe, None), store.folder_token(kind, name)
-            work = store.work(name, digest([inputs, recipe.code_version, recipe.config_digest]))
-            function(context, work)
-            manifest = _manifest(work, name)
-            version = str(manifest.get("weights_sha256") or manifest["data_sha256"])[:32]
-            facts = described(work, store)
-            target = store.publish(kind, work, stamp(recipe, None, inputs, version, None), replaces)
-            store.end_work(name)
-            return result(version, target, facts)
-
-        def described(folder: Path, store: Store) -> dict[str, Any]:
-            return {**_numbers(_manifest(folder, name)), **shown(name, folder, store)}
-
-        def result(version: str, target: UPath, facts: Mapping[str, Any]) -> dg.MaterializeResult[Any]:
-            metadata = {"path": dg.MetadataValue.path(str(target)), **facts}
-            return dg.MaterializeResult(data_version=dg.DataVersion(version), metadata=metadata)
-
-        return compute
-
-    return wrap
-
-
 def work_folder(context: dg.AssetExecutionContext) -> Path:
     """The folder in which a table's command works; the same one as long as its inputs are the same."""
     store: Store = context.resources.storage.store
@@ -227,25 +148,7 @@ def work_folder(context: dg.AssetExecutionContext) -> Path:
     return store.work(recipe.asset, identity)
 
 
-def write_result(work: Path, stage: str, facts: Mapping[str, Any]) -> None:
-    """Commit a folder that this process filled: hash its files, then write `result.json`.
-
-    Files in which a command tells how long it took are left out of the hash: they differ between equal runs.
-    """
-    hashed = hashlib.sha256()
-    for path in sorted(p for p in work.rglob("*") if p.is_file() and p.name not in _TIMED):
-        if "shards" not in path.relative_to(work).parts[:-1]:
-            with path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
-            hashed.update(f"{path.relative_to(work).as_posix()}\0{content}\n".encode())
-    partial = work / ".result.json.tmp"
-    partial.write_text(
-        json.dumps({"stage": stage, "data_sha256": hashed.hexdigest(), "metrics": dict(facts)}, indent=1)
-    )
-    os.replace(partial, work / "result.json")
-
-
-def _signature_of(function: Callable[..., Any], drop: int = 0) -> Callable[..., Any]:
+def signature_of(function: Callable[..., Any], drop: int = 0) -> Callable[..., Any]:
     """Show Dagster the parameters of `function` (they name the inputs) without its last `drop`."""
 
     def apply(wrapper: Callable[..., Any]) -> Callable[..., Any]:
@@ -260,13 +163,14 @@ def _signature_of(function: Callable[..., Any], drop: int = 0) -> Callable[..., 
     return apply
 
 
-def _skips(context: dg.AssetExecutionContext) -> bool:
+def skips(context: dg.AssetExecutionContext) -> bool:
+    """Whether the run keeps what is current."""
     return context.run.tags.get(SKIP_TAG) == "1"
 
 
 def _kept(context: dg.AssetExecutionContext, plots: Mapping[str, str | None]) -> list[dg.Output[pl.LazyFrame]] | None:
     """The stored frames, when the run may skip and every table is current; else None. `plots` names all tables."""
-    if not _skips(context):
+    if not skips(context):
         return None
     store: Store = context.resources.storage.store
     partition = context.partition_key if context.has_partition_key else None
@@ -329,15 +233,3 @@ def _described(
     facts = table_facts(TABLES[name], frame, rows, partition, plot, refused)
     metadata = {**facts, DATA_VERSION: version, ROWS: rows, **before}  # the UI keeps the order: for people first
     return dg.Output(frame, name, metadata, dg.DataVersion(version))
-
-
-def _manifest(work: Path, name: str) -> dict[str, Any]:
-    path = work / "result.json"
-    if not path.exists():
-        raise dg.Failure(f"{name}: the command ended without a result.json in {work}; nothing was published")
-    return dict(json.loads(path.read_text()))
-
-
-def _numbers(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    flat = {**manifest, **manifest.get("metrics", {})}
-    return {k: v for k, v in flat.items() if isinstance(v, int | float | str) and not isinstance(v, bool)}
