@@ -92,7 +92,7 @@ def table_asset(
 
     def wrap(function: Callable[..., Any]) -> dg.AssetsDefinition:
         partitioned = TABLES[names[0]].partitioned
-        step = step_options(names[0])
+        step = step_options(names[0], resources=resources)
         outs = {
             name: dg.AssetOut(
                 key=name,
@@ -164,7 +164,7 @@ def folder_asset(
     """
 
     def wrap(function: Callable[..., Any]) -> dg.AssetsDefinition:
-        step = step_options(name)
+        step = step_options(name, resources=resources)
 
         @dg.asset(
             name=name,

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 
 SETTING = "CPP_PIPELINE_K8S_SHAPE"
 STEP_SETTING = "CPP_PIPELINE_STEP_SHAPE"
+WATCH_SETTING = "CPP_PIPELINE_WATCH_SHAPE"
 _QUANTITY = re.compile(r"[1-9]\d*(\.\d+)?(m|Mi|Gi|Ti)?")
 
 
@@ -32,7 +33,8 @@ class Shape:
     """Size of /dev/shm, which counts as memory."""
 
 
-# Requests leave what GKE reserves of each machine type.
+# Requests leave what GKE reserves of a machine and what its own pods on each node ask for: a test holds them against
+# the machine and the disk that docs/operations.md gives each shape.
 SHAPES = {
     "cpu": Shape("3500m", "12Gi"),
     "cpu-large": Shape("15", "56Gi", disk="100Gi"),
