@@ -66,6 +66,8 @@ def step_options(
     if settings.step_retries:
         policy = dg.RetryPolicy(settings.step_retries, delay=_RETRY_SECONDS, backoff=dg.Backoff.EXPONENTIAL)
     if settings.executor == "k8s":
+        # At once, since Dagster 1.13 cannot take up again a run of which a step has waited; a new pod takes its time.
+        policy = policy and dg.RetryPolicy(settings.step_retries)
         watches = is_check or (settings.launcher == "k8s" and "launcher" in resources)
         setting, name = (settings.watch_shape, WATCH_SETTING) if watches else (settings.step_shape, STEP_SETTING)
         shape = shape_for(setting, step, name)
