@@ -3,8 +3,9 @@
 A step's Job makes one attempt and no second one by itself: Dagster refuses a pod that starts a started step again. A
 lost pod is a failed step, which `CPP_PIPELINE_STEP_RETRIES` starts anew; other partitions are runs of their own.
 
-Step pods of all runs are bounded by giving each run an equal share. Dagster's pools would share as it comes, but in
-1.13 a run that is taken up again claims a slot for every step that it has behind it, and breaks when the pool is full.
+Step pods of all runs are bounded by giving each run an equal share. Dagster's pools would share as it comes. But a run
+that is taken up again replays its events, and Dagster 1.13 breaks off at a step that has ended and that, by the replay,
+could not have begun: for want of a slot, which it claims anew, or of a place among `max_concurrent`.
 
 Belongs here: what every step's pod is given, and what is refused before the first one. Not here: what single assets
 are given (`launch.steps`), the Jobs of commands that load a model (`launcher`).
@@ -12,7 +13,8 @@ are given (`launch.steps`), the Jobs of commands that load a model (`launcher`).
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -31,10 +33,16 @@ from cpp_pipeline.launch.k8s.refusals import refuse_local_root
 from cpp_pipeline.launch.k8s.shapes import STEP_SETTING, Shape, shape_for
 from cpp_pipeline.settings import Settings
 
+if TYPE_CHECKING:
+    from dagster._core.execution.context.system import PlanOrchestrationContext
+    from dagster._core.execution.plan.plan import ExecutionPlan
+    from dagster._core.execution.retries import RetryMode
+    from dagster._core.execution.step_dependency_config import StepDependencyConfig
+
 _DAY = 24 * 3600
-_KEPT_SECONDS = 600
-"""How long a step's finished Job stays to be looked at: Dagster asks for Jobs of steps under way only, a quota counts
-all."""
+_KEPT_SECONDS = 120
+"""How long a step's finished Job stays. A quota counts it; and a run that lost its own pod together with that of a step
+starts the step anew by the same name: refused while the Job is there, it is taken up a second and a third time."""
 _PATIENCE_SECONDS = 60.0
 _SMALL = Shape("100m", "64Mi", disk="1Gi", shm="16Mi")
 
@@ -100,6 +108,31 @@ def share_of_a_run(bound: int, instance: dg.DagsterInstance) -> int | None:
     return bound // runs or None
 
 
+class SharingExecutor(dg.Executor):
+    """Bounds the steps of a run, but for one that is taken up again: its replay has to find room for every step."""
+
+    def __init__(self, make: Callable[[int | None], dg.Executor], share: int | None) -> None:
+        self._make = make
+        self._bounded = make(share)
+
+    @property
+    def retries(self) -> RetryMode:
+        """As Dagster's executor."""
+        return self._bounded.retries
+
+    @property
+    def step_dependency_config(self) -> StepDependencyConfig:
+        """As Dagster's executor."""
+        return self._bounded.step_dependency_config
+
+    def execute(
+        self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
+    ) -> Iterator[dg.DagsterEvent]:
+        """Work on the steps of a run."""
+        chosen = self._make(None) if plan_context.resume_from_failure else self._bounded
+        yield from chosen.execute(plan_context, execution_plan)
+
+
 def step_executor(settings: Settings, patience_seconds: float = _PATIENCE_SECONDS) -> dg.ExecutorDefinition:
     """The executor; it reaches for the cluster when a run begins, and refuses before the first step.
 
@@ -123,7 +156,10 @@ def step_executor(settings: Settings, patience_seconds: float = _PATIENCE_SECOND
             )
         share = share_of_a_run(settings.max_concurrent, context.instance)
         refuse_unusable_cluster(settings, patience_seconds)
-        return make(context._replace(executor_config={**context.executor_config, "max_concurrent": share}))
+        return SharingExecutor(
+            lambda bound: make(context._replace(executor_config={**context.executor_config, "max_concurrent": bound})),
+            share,
+        )
 
     definition = dg.ExecutorDefinition(
         "k8s",

@@ -12,14 +12,8 @@ from typing import Any
 import dagster as dg
 import pytest
 import yaml
-from dagster._core.execution.api import create_execution_plan
-from dagster._core.execution.plan.active import ActiveExecution
-from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
-from dagster._core.execution.retries import RetryMode
-from dagster_shared.check import CheckError
 
-from cpp_pipeline.launch.k8s.executor import refuse_unusable_cluster, share_of_a_run
-from cpp_pipeline.launch.steps import step_options
+from cpp_pipeline.launch.k8s.executor import refuse_unusable_cluster
 from cpp_pipeline.settings import Settings
 from cpp_pipeline_tests.cluster.fixtures import IMAGE, Cluster
 from cpp_pipeline_tests.cluster.waiting import wait_for
@@ -175,76 +169,6 @@ def most_at_a_time(told: list[str]) -> int:
         running += 1 if line.startswith("begin") else -1
         most = max(most, running)
     return most
-
-
-@pytest.mark.parametrize(
-    ("bound", "runs", "share"), [(32, 16, 2), (16, 16, 1), (20, 16, 1), (0, 16, None), (3, None, 3), (3, -1, 3)]
-)
-def test_each_run_has_an_equal_share_of_the_bound(bound: int, runs: int | None, share: int | None) -> None:
-    plain = {"run_coordinator": {"module": "dagster._core.run_coordinator", "class": "DefaultRunCoordinator"}}
-    queue = {"concurrency": {"runs": {"max_concurrent_runs": runs}}}
-    with dg.instance_for_test(overrides=queue if runs else plain) as asked:
-        assert share_of_a_run(bound, asked) == share
-
-
-def test_fewer_pods_than_runs_are_refused() -> None:
-    queue = {"concurrency": {"runs": {"max_concurrent_runs": 16}}}
-    with dg.instance_for_test(overrides=queue) as asked, pytest.raises(dg.Failure) as caught:
-        share_of_a_run(2, asked)
-    assert all(word in str(caught.value.description) for word in ("CPP_PIPELINE_MAX_CONCURRENT=2", "maxConcurrentRuns"))
-
-
-def test_dagsters_pools_would_break_runs_that_are_taken_up_again() -> None:
-    """Why there is no pool of slots: should this fail with another Dagster, use one for what `share_of_a_run` does."""
-
-    @dg.op(pool="steps")
-    def one() -> int:
-        return 1
-
-    @dg.op(pool="steps")
-    def two(number: int) -> int:
-        return number
-
-    @dg.job
-    def two_steps() -> None:
-        two(one())
-
-    with dg.instance_for_test() as used:
-        used.event_log_storage.set_concurrency_slots("steps", 1)
-        done = two_steps.execute_in_process(instance=used)
-        events = [event for event in done.all_events if event.step_key == "one"]
-        assert used.event_log_storage.claim_concurrency_slot("steps", "another run", "step").is_claimed
-        run = used.get_run_by_id(done.run_id)
-        assert run is not None
-        plan = create_execution_plan(two_steps)
-        with (
-            pytest.raises(CheckError, match="not known to be in flight"),
-            InstanceConcurrencyContext(used, run) as slots,
-            ActiveExecution(plan, RetryMode.DISABLED, instance_concurrency_context=slots) as again,
-        ):
-            again.rebuild_from_events(events)
-
-
-def test_a_run_whose_step_was_tried_again_can_be_taken_up() -> None:
-    tries = []
-    settings = Settings(executor="k8s", k8s_image=IMAGE, step_retries=2)
-
-    @dg.op(retry_policy=step_options("one", settings).retry_policy)
-    def one() -> None:
-        tries.append(1)
-        if len(tries) == 1:
-            raise OSError("the bucket was away")
-
-    @dg.job
-    def one_step() -> None:
-        one()
-
-    with dg.instance_for_test() as used:
-        done = one_step.execute_in_process(instance=used)
-        events = [event for event in done.all_events if event.step_key == "one"]
-        with ActiveExecution(create_execution_plan(one_step), RetryMode.ENABLED) as again:
-            assert again.rebuild_from_events(events) == [] and again.is_complete
-    assert len(tries) == 2
 
 
 @pytest.mark.slow
