@@ -5,6 +5,7 @@ The chart itself needs Helm, which is in no package registry; its schema is chec
 
 import json
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,16 @@ def test_the_chart_is_of_dagsters_version_and_bounds_what_is_done_at_once() -> N
     assert VALUES["concurrency"]["enabled"]
     assert settings().max_concurrent >= VALUES["concurrency"]["runs"]["maxConcurrentRuns"] > 0
     assert VALUES["computeLogManager"]["type"] == "GCSComputeLogManager"
+
+
+def test_the_document_names_the_bounds_that_there_are() -> None:
+    text = (PROJECT / "docs" / "operations.md").read_text()
+    (table,) = re.findall(r"^\| what \| bound .*?\n\n", text, re.MULTILINE | re.DOTALL)
+    told = [row.split(" | ")[1] for row in table.strip().splitlines()[2:6]]
+    runs, steps = VALUES["concurrency"]["runs"]["maxConcurrentRuns"], settings().max_concurrent
+    jobs = one(overlay_objects("gke-spot"), "ResourceQuota", "runs")["spec"]["hard"]["count/jobs.batch"]
+    assert told == [str(runs), str(steps), f"{steps} / {runs} = {steps // runs}", f"{int(jobs):,}"]
+    assert settings().watch_shape in text
 
 
 def test_dagsters_own_pods_fit_restricted() -> None:
