@@ -1,12 +1,13 @@
 """Shapes against the machines and disks that docs/operations.md gives them: a pod that fits nowhere waits for ever."""
 
 import pytest
+import yaml
 from kubernetes.utils.quantity import parse_quantity
 
 from cpp_pipeline.launch.k8s.shapes import SHAPES, WATCH_SETTING, Shape, shape
 from cpp_pipeline.settings import Settings
 from cpp_pipeline_tests.k8s.machines import MACHINES, Pool, Room, placed, pools
-from cpp_pipeline_tests.k8s.rendering import Object, of_kind, one, overlay_objects
+from cpp_pipeline_tests.k8s.rendering import MANIFESTS, Object, of_kind, one, overlay_objects
 
 WATCHING = "CPP_PIPELINE_WATCH_SHAPE"
 SPOT = "cloud.google.com/gke-spot=true:NoSchedule"
@@ -63,8 +64,16 @@ def test_nodes_hold_what_the_bounds_allow(spot: list[Object]) -> None:
     data = one(spot, "ConfigMap", "cpp-pipeline")["data"]
     steps, share = placed()["cpu"]
     assert int(data["CPP_PIPELINE_MAX_CONCURRENT"]) <= steps.most_nodes * share
-    watching, share = placed()[WATCHING]
-    assert int(data["CPP_PIPELINE_MAX_CONCURRENT"]) <= watching.most_nodes * share
+    watching, _ = placed()[WATCHING]
+    values = yaml.safe_load((MANIFESTS / "dagster" / "values.yaml").read_text())
+    run = values["runLauncher"]["config"]["k8sRunLauncher"]["resources"]["requests"]
+    runs, small = values["concurrency"]["runs"]["maxConcurrentRuns"], asked(all_shapes()[WATCHING])
+    a_run = asked(Shape(run["cpu"], run["memory"], disk="0Gi"))
+    # every step a check or one that watches, and the runs' own pods; half of a node is left to what is always on
+    most = int(data["CPP_PIPELINE_MAX_CONCURRENT"])
+    assert most * small.cpu + runs * a_run.cpu <= (watching.most_nodes - 0.5) * watching.room.cpu
+    assert most * small.memory + runs * a_run.memory <= (watching.most_nodes - 0.5) * watching.room.memory
+    assert most * small.disk <= (watching.most_nodes - 0.5) * watching.room.disk
     assert data["CPP_PIPELINE_WATCH_SHAPE"] == Settings().watch_shape
 
 
