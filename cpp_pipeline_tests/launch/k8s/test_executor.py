@@ -171,6 +171,29 @@ def most_at_a_time(told: list[str]) -> int:
     return most
 
 
+def apart(name: str, home: Path) -> subprocess.Popen[bytes]:
+    """A function of `stepping` in a process of its own, as a run's pod."""
+    command = [sys.executable, "-c", f"from {stepping.__name__} import {name}; {name}()"]
+    return subprocess.Popen(command, env={**os.environ, "DAGSTER_HOME": str(home)}, cwd=PROJECT)
+
+
+@pytest.mark.slow
+def test_a_run_that_lost_its_own_pod_is_taken_up_again(
+    instance: dg.DagsterInstance, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """Its pod goes while one step is at work and another has ended; no step begins a second time."""
+    stuck = Path(environment[stepping.FOLDER]) / "stuck-one"
+    stuck.touch()
+    first = apart("run_sides", tmp_path / "home")
+    wait_for(lambda: "begin one" in events(environment) and any(e.startswith("end") for e in events(environment)))
+    first.kill()
+    first.wait()
+    stuck.unlink()
+    assert apart("take_up", tmp_path / "home").wait(300) == 0
+    assert [run.status for run in instance.get_runs()] == [dg.DagsterRunStatus.SUCCESS]
+    assert sorted(e for e in events(environment) if e.startswith("begin")) == ["begin one", "begin three", "begin two"]
+
+
 @pytest.mark.slow
 def test_two_runs_share_the_bound(
     cluster: Cluster, kubeconfig: str, environment: dict[str, str], tmp_path: Path
@@ -184,9 +207,7 @@ def test_two_runs_share_the_bound(
         "telemetry": {"enabled": False},
     }
     with dg.instance_for_test(overrides=overrides, temp_dir=str(home)):
-        command = [sys.executable, "-c", f"from {stepping.__name__} import run_sides; run_sides()"]
-        env = {**os.environ, "DAGSTER_HOME": str(home)}
-        runs = [subprocess.Popen(command, env=env, cwd=PROJECT) for _ in range(2)]
+        runs = [apart("run_sides", home) for _ in range(2)]
         assert [run.wait(300) for run in runs] == [0, 0]
     told = events(environment)
     assert len([line for line in told if line.startswith("end")]) == 6
