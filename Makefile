@@ -7,28 +7,32 @@ ROOT ?= data
 PRESET ?= tiny
 SEED ?= 0
 PORT ?= 3000
-HUMANEVAL ?= ../shared/data/humaneval_cpp.jsonl
+# HumanEval-X C++ as JSONL (README.md, Tests); without it the subjects that need it say "not run".
+HUMANEVAL ?= $(wildcard ../shared/data/humaneval_cpp.jsonl)
 # Folder filled by scripts/bench-corpora; without it the data subjects say "not run".
 BENCH_DATA ?=
 # Checkout of karpathy/nanochat, a peer that is in no registry; without it its row says "not run".
 PEER_NANOCHAT ?=
+# Where the browser tests leave pictures of what they saw.
+UI_SCREENSHOTS ?= build/screenshots
 
 .PHONY: run test test-slow bench e2e lint ui setup packages clean
 
 run: setup  ## the whole chain, from dumps to the evaluated GSPO checkpoint
 	$(BIN)/cpp-pipeline run --root $(ROOT) --preset $(PRESET) --seed $(SEED)
 
-ui: setup  ## the Dagster UI on the same runs and data; Ctrl-C ends it
+ui: setup  ## the Dagster UI on the same runs and data; Ctrl-C stops everything
 	$(BIN)/cpp-pipeline ui --root $(ROOT) --preset $(PRESET) --seed $(SEED) --port $(PORT)
 
 test: setup lint  ## everything that has to hold at each commit
-	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile --no-loadscope-reorder
+	UI_SCREENSHOTS=$(UI_SCREENSHOTS) $(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile --no-loadscope-reorder; code=$$?; \
+		if [ -d $(UI_SCREENSHOTS) ]; then echo "screenshots of the browser tests: $(UI_SCREENSHOTS)"; fi; exit $$code
 
-test-slow: setup  ## proofs of minutes
+test-slow: setup  ## tests that take minutes each
 	$(BIN)/python -m pytest -m slow -s
 
 bench: setup  ## measured claims, alone on the machine; NAMES="sandbox_speed ..." runs some, OUT=docs keeps them
-	$(BIN)/python -m benchmarks --humaneval $(HUMANEVAL) --seed $(SEED) $(if $(BENCH_DATA),\
+	$(BIN)/python -m benchmarks --seed $(SEED) $(if $(HUMANEVAL),--humaneval $(HUMANEVAL)) $(if $(BENCH_DATA),\
 		--corpora $(BENCH_DATA)/trees --histories $(BENCH_DATA)/histories --peers $(BENCH_DATA)/peers) \
 		$(if $(PEER_NANOCHAT),--nanochat $(PEER_NANOCHAT)) $(if $(OUT),--out $(OUT)) $(NAMES)
 
@@ -51,4 +55,4 @@ packages:
 	@./scripts/debian-packages g++ cmake ninja-build bubblewrap mold valgrind chromium
 
 clean:
-	rm -rf $(VENV) .dagster .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build .dagster .mypy_cache .ruff_cache .pytest_cache

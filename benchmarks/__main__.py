@@ -13,6 +13,7 @@ from pathlib import Path
 
 import benchmarks
 from benchmarks.common import report
+from benchmarks.common.machine import facts
 from benchmarks.common.rows import Options, Row
 
 _HERE = Path(benchmarks.__path__[0])
@@ -30,10 +31,10 @@ def subjects() -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code 0 when every bar holds, 1 when one does not, 2 when a subject cannot be measured."""
+    """Exit code 0 when every bar holds, 1 when one does not, 2 for arguments that cannot be."""
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", help=f"subjects, or how their names begin; all of: {', '.join(subjects())}")
-    parser.add_argument("--humaneval", type=Path, default=_HERE.parent / "../shared/data/humaneval_cpp.jsonl")
+    parser.add_argument("--humaneval", type=Path, help="HumanEval-X C++ (JSONL); README.md says where to get it")
     for name, holds in _FOLDERS.items():
         parser.add_argument(f"--{name}", type=Path, help=f"folder of {holds}; see scripts/bench-corpora")
     parser.add_argument("--nanochat", type=Path, help="checkout of karpathy/nanochat, a peer that is in no registry")
@@ -49,8 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not chosen:
         print(f"no subject begins with {', '.join(args.names)}; there are {', '.join(subjects())}", file=sys.stderr)
         return 2
-    if not args.humaneval.is_file() and any(name.startswith("sandbox") for name in chosen):
-        print(f"{args.humaneval} is not there: give HumanEval-X C++ (JSONL) with --humaneval", file=sys.stderr)
+    if args.humaneval is not None and not args.humaneval.is_file():
+        print(f"--humaneval {args.humaneval}: no such file", file=sys.stderr)
         return 2
     if args.repeats is not None and args.repeats < 1:
         parser.error(f"--repeats {args.repeats}: at least 1")
@@ -66,18 +67,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     whole = not args.names and not args.quick
     folder = args.out or (_HERE.parent / "docs" if whole else None)
     if folder is not None:
-        report.write(found, folder)
+        report.write(found, folder, subjects())
     missed = [f"{row.subject}: {row.what}" for row in rows if row.ok is False]
     print(f"{len(rows)} rows, {len(missed)} bars missed{': ' if missed else ''}{'; '.join(missed)}")
     return 1 if missed else 0
 
 
 def _measured(name: str, options: Options) -> report.Measured:
-    begun = time.monotonic()
+    machine, begun = facts(), time.monotonic()
     print(f"{name} ...", file=sys.stderr, flush=True)
     rows: list[Row] = importlib.import_module(f"benchmarks.{name}").run(options)
     print(f"{name}: {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
-    return report.measured(rows, time.monotonic() - begun)
+    return report.measured(rows, time.monotonic() - begun, machine)
 
 
 if __name__ == "__main__":

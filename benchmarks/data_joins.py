@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 
 from benchmarks.common.corpora import corpora, not_run
-from benchmarks.common.humaneval import mutants
+from benchmarks.common.humaneval import NEEDED, mutants
 from benchmarks.common.planted import real_functions
 from benchmarks.common.rows import Options, Row
 from benchmarks.common.steps import in_own_process
@@ -78,8 +78,8 @@ _LEAKS: dict[str, tuple[Leak, float | None]] = {
 
 
 def _decontamination(options: Options) -> Iterator[Row]:
-    if not options.humaneval.is_file():
-        yield not_run(_NAME, "decontamination", "give HumanEval-X C++ (JSONL) with --humaneval")
+    if options.humaneval is None:
+        yield not_run(_NAME, "decontamination", NEEDED)
         return
     held_out, _ = read_problems(options.humaneval)
     problems = held_out.collect().to_dicts()

@@ -1,5 +1,6 @@
-"""CPU seconds per evaluation against the way of MultiPL-E, and one compilation for identical candidates.
+"""CPU seconds per evaluation against g++ for each sample and the way of MultiPL-E; equal candidates compile once.
 
+MultiPL-E's evaluator calls g++ as the first peer does, and looks up programs whose text it has judged before.
 Each repeat takes other problems and 16 solutions of each: 10 right, 4 wrong or crashing, 2 that do not compile. All 16
 differ; or 9 differ, 4 are exact repetitions and 3 differ in comments and layout from one of the 9 (44 %). Most such
 functions may be compiled together; in the form `each alone` a declaration in front of them forbids that.
@@ -15,9 +16,11 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from benchmarks.common.controller import Controller, controller, fresh_controller
-from benchmarks.common.humaneval import at_the_beginning, mutants, program, solutions, with_all_headers
+from benchmarks.common.corpora import not_run
+from benchmarks.common.humaneval import NEEDED, at_the_beginning, mutants, program, solutions, with_all_headers
 from benchmarks.common.machine import version_of
 from benchmarks.common.peer import Evaluated, evaluate
 from benchmarks.common.rows import Options, Row, ratio_row
@@ -47,21 +50,23 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class _Measured:
-    """CPU seconds per evaluation of one repeat; `cached` is a peer that looks up texts that it has seen.
+class Turn:
+    """CPU seconds per evaluation of one repeat: ours, g++ for each sample, and g++ once for each distinct text.
 
     `together` is the share of our candidates that were compiled with others.
     """
 
     ours: float
-    peer: float
-    cached: float
+    plain: float
+    multipl_e: float
     together: float
 
 
 def run(options: Options) -> list[Row]:
     """Ratios by headers, repetition and form of the tests, and the number of compilations of 32 equal candidates."""
-    problems = _problems(options)
+    if options.humaneval is None:
+        return [not_run(_NAME, "verdicts against plain g++ and against MultiPL-E", NEEDED)]
+    problems = _problems(options.humaneval, options.seed)
     with fresh_controller(options.workers) as ours, SandboxClient(ours.url) as client:
         started = ours.cpu_seconds()
         for form, job in itertools.product(_FORMS[:2], (problems[-1], with_all_headers(problems[-1]))):
@@ -76,7 +81,7 @@ def run(options: Options) -> list[Row]:
 
 def _compared(ours: Controller, client: SandboxClient, problems: Sequence[Job], options: Options) -> Iterator[Row]:
     repeats, each = options.size((3, 2), (1, 1))
-    found: dict[tuple[str, str, str], list[_Measured]] = {}
+    found: dict[tuple[str, str, str], list[Turn]] = {}
     total, differing = 0, []
     for at, headers in itertools.product(range(repeats), _HEADERS):
         samples = [sample(job, headers, options.seed + at) for job in problems[at * each : (at + 1) * each]]
@@ -85,20 +90,21 @@ def _compared(ours: Controller, client: SandboxClient, problems: Sequence[Job], 
             jobs = [job for sample in samples for job in getattr(sample, repetition)]
             results, spent = _ours(ours, client, [_in_form(job, form) for job in jobs])
             together = sum(bool(result.harness.get("grouped")) for result in results) / len(results)
-            found.setdefault((headers, repetition, form), []).append(_measured(jobs, judged, spent, together))
+            found.setdefault((headers, repetition, form), []).append(_turn(jobs, judged, spent, together))
             total += len(jobs)
             for job, result in zip(jobs, results, strict=True):
                 if (result.verdict == "AC") != judged[_text(job)].passed:
                     differing.append(f"{job.id}, {headers}, {form}: {result.verdict} here")
-    yield from (_row(key, measured, each) for key, measured in found.items())
+    for key, turns in found.items():
+        yield from speed_rows(key, turns, each)
     what, agreed = "verdicts equal to the peer's in these runs", f"{total - len(differing)} of {total}"
     yield Row(_NAME, what, agreed, bar="all", ok=not differing, details=differing)
 
 
-def _problems(options: Options) -> list[Job]:
+def _problems(humaneval: Path, seed: int) -> list[Job]:
     """Solutions whose asserts have a JSON form too, in a seeded order."""
-    jobs = [replace(job, test_cases=cases) for job in solutions(options.humaneval) if (cases := _cases(job))]
-    random.Random(options.seed).shuffle(jobs)
+    jobs = [replace(job, test_cases=cases) for job in solutions(humaneval) if (cases := _cases(job))]
+    random.Random(seed).shuffle(jobs)
     return jobs
 
 
@@ -163,24 +169,26 @@ def _ours(ours: Controller, client: SandboxClient, jobs: Sequence[Job]) -> tuple
     return results, spent
 
 
-def _measured(jobs: Sequence[Job], judged: dict[str, Evaluated], spent: float, together: float) -> _Measured:
+def _turn(jobs: Sequence[Job], judged: dict[str, Evaluated], spent: float, together: float) -> Turn:
     texts = [_text(job) for job in jobs]
     costs = [sum(judged[text].cpu_seconds for text in some) / len(jobs) for some in (texts, dict.fromkeys(texts))]
-    return _Measured(spent / len(jobs), costs[0], costs[1], together)
+    return Turn(spent / len(jobs), costs[0], costs[1], together)
 
 
-def _row(key: tuple[str, str, str], measured: Sequence[_Measured], problems: int) -> Row:
+def speed_rows(key: tuple[str, str, str], turns: Sequence[Turn], problems: int) -> list[Row]:
+    """A row for each peer; `key` says which headers, whether candidates repeat, and the form of the tests."""
     headers, repetition, form = key
-    least = _BARS[headers, repetition]
     kind = "all differ" if repetition == "unique" else "44 % repeated"
-    ours, peer, cached = ([getattr(m, name) for m in measured] for name in ("ours", "peer", "cached"))
-    together = statistics.mean(m.together for m in measured)
-    notes = f"{16 * problems} evaluations in each repeat, {together:.0%} of them compiled together with others"
-    if repetition == "repeated":
-        row = ratio_row("", "", ours, cached, "")
-        notes += f"; {row.ratio:.2f}x ({row.spread}) against a peer that looks up the texts that it has judged already"
     what = f"{_HEADERS[headers]}, {kind}, {form}"
-    return ratio_row(_NAME, what, ours, peer, "CPU s", least, notes, f"{version_of('g++')}, as MultiPL-E calls it")
+    ours, plain, multipl_e = ([getattr(turn, name) for turn in turns] for name in ("ours", "plain", "multipl_e"))
+    together = statistics.mean(turn.together for turn in turns)
+    notes = f"{16 * problems} evaluations in each repeat, {together:.0%} of them compiled together with others"
+    least, compiler = _BARS[headers, repetition], version_of("g++")
+    way = f"{compiler}, once for each distinct program, as MultiPL-E evaluates"
+    return [
+        ratio_row(_NAME, f"{what}: plain g++", ours, plain, "CPU s", least, notes, f"{compiler}, for each sample"),
+        ratio_row(_NAME, f"{what}: MultiPL-E", ours, multipl_e, "CPU s", against=way),
+    ]
 
 
 def _identical(problem: Job, options: Options) -> list[Row]:

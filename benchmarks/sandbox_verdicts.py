@@ -12,9 +12,11 @@ import random
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from benchmarks.common.controller import controller
-from benchmarks.common.humaneval import mutants, program, solutions
+from benchmarks.common.corpora import not_run
+from benchmarks.common.humaneval import NEEDED, mutants, program, solutions
 from benchmarks.common.peer import SANITIZERS, evaluate
 from benchmarks.common.rows import Options, Row
 from cpp_pipeline.sandbox.client import SandboxClient
@@ -29,10 +31,12 @@ _CAUSE = re.compile(r"(?:fatal )?error: [^\n]*|undefined (?:reference|symbol)[^\
 
 def run(options: Options) -> list[Row]:
     """Rows for acceptance and for agreement."""
+    if options.humaneval is None:
+        return [not_run(_NAME, "verdicts on HumanEval-X C++", NEEDED)]
     with controller(options.workers) as ours, SandboxClient(ours.url) as client:
         canonical = solutions(options.humaneval, "c++20")[:: options.size(1, 20)]
         rows = [_acceptance(canonical, client.batch_verify(canonical))]
-        programs = _programs(options)
+        programs = _programs(options.humaneval, options)
         return [*rows, _agreement(programs, client.batch_verify(programs), options)]
 
 
@@ -62,11 +66,11 @@ def _cause(job: Job, result: Result) -> str:
     return f"{said or 'no complaint'} [{job.prototype}]"
 
 
-def _programs(options: Options) -> list[Job]:
+def _programs(humaneval: Path, options: Options) -> list[Job]:
     """Canonical solutions and up to two mutants of each."""
     rng = random.Random(options.seed)
     found = []
-    for job in solutions(options.humaneval)[:: options.size(1, 20)]:
+    for job in solutions(humaneval)[:: options.size(1, 20)]:
         changed = itertools.islice(mutants(job.code, rng), options.size(_MUTANTS, 1))
         codes = [job.code, *changed] if rng.random() < 0.8 else [job.code]
         found += [replace(job, id=f"{job.id}/{at}", code=code) for at, code in enumerate(codes)]

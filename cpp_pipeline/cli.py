@@ -65,7 +65,7 @@ def run(
     store = Store(root)
     if store.result("reports", "model_report") is not None:
         page = store.folder("reports", "model_report") / "index.html"
-        console.print(f"report: {page if '://' in root else page.resolve()}", markup=False)
+        console.print(f"report: {page}", markup=False)
     console.print(f"{'done' if summary.success else 'NOT COMPLETE'} in {summary.seconds:.0f} s")
     raise typer.Exit(0 if summary.success else 1)
 
@@ -145,9 +145,11 @@ def dumps_add(
 ) -> None:
     """Register a dump; `run` then takes it through the graph."""
     from cpp_pipeline.dumps.progress import words
+    from cpp_pipeline.known_dumps import added, check_home
     from cpp_pipeline.storage.dumps import add_dump, add_shards
     from cpp_pipeline.storage.store import Store
 
+    check_home(root)
     try:
         if shards == 1:
             found, how = [add_dump(Store(root), path, name)], ""
@@ -156,10 +158,11 @@ def dumps_add(
                 found, how = add_shards(Store(root), path, name, shards, lambda n, b: status.update(words(n, b)))
     except (ValueError, FileNotFoundError) as error:
         _fail(str(error))
+    told = added(root, [d.name for d in found])
     if how:
-        console.print(f"{name}: {len(found)} shards, {found[0].name} to {found[-1].name}; {how}", markup=False)
+        console.print(f"{name}: {len(found)} shards, {found[0].name} to {found[-1].name}; {how}; {told}", markup=False)
     else:
-        console.print(f"{found[0].name}: {found[0].kind} at {found[0].path}", markup=False)
+        console.print(f"{found[0].name}: {found[0].kind} at {found[0].path}; {told}", markup=False)
 
 
 @dumps_app.command("list")
@@ -177,19 +180,17 @@ def dumps_list(root: Root = "data") -> None:
 @dumps_app.command("remove")
 def dumps_remove(name: str, root: Root = "data") -> None:
     """Forget a dump (all its shards) and its partitions of every table; the user's data stay."""
-    from cpp_pipeline.main_job import dagster_instance
-    from cpp_pipeline.storage.assets import repo_dumps
+    from cpp_pipeline.known_dumps import check_home, removed
     from cpp_pipeline.storage.dumps import remove_dump
     from cpp_pipeline.storage.store import Store
 
+    check_home(root)
     try:
         gone = remove_dump(Store(root), name)
     except KeyError as error:
         _fail(str(error.args[0]))
-    with dagster_instance(root) as instance:
-        for key in gone:
-            instance.delete_dynamic_partition(repo_dumps.name or "", key)
-    console.print(f"removed {name}; `cpp-pipeline run` brings the joined tables up to date", markup=False)
+    told = removed(root, gone)
+    console.print(f"removed {name}, {told}; `cpp-pipeline run` brings the joined tables up to date", markup=False)
 
 
 @problems_app.command("add")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -11,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from cpp_pipeline.settings import Settings
 
 Level = Literal["ok", "optional", "missing"]
 
@@ -26,14 +27,15 @@ class Finding:
 
 
 def examine(root: str) -> list[Finding]:
-    """Look at compiler, isolation, build tools, GPU, cluster, bucket and disk."""
+    """Look at compiler, isolation, build tools, browser, GPU, cluster, bucket and disk."""
     probes: tuple[Callable[[str], Finding], ...] = (
         _compiler,
         _isolation,
         _cmake,
         _linker,
+        browser,
         _gpu,
-        _cluster,
+        cluster,
         _storage,
         _mirror,
     )
@@ -92,11 +94,33 @@ def _gpu(root: str) -> Finding:
     return Finding("gpu", "ok", found)
 
 
-def _cluster(root: str) -> Finding:
-    configured = os.path.exists(os.path.expanduser("~/.kube/config"))
-    if importlib.util.find_spec("kubernetes") is None or not configured:
-        return Finding("cluster", "optional", "no Kubernetes configured; commands run on this machine")
-    return Finding("cluster", "ok", "kubeconfig found; Kubernetes Jobs are not used by this version")
+def browser(root: str) -> Finding:
+    """Debian's chromium, which only the browser tests need."""
+    version = _version("chromium", "--version")
+    if version is None:
+        return Finding("browser", "optional", "no chromium", "apt-get install chromium: browser tests")
+    return Finding("browser", "ok", version)
+
+
+def cluster(root: str) -> Finding:
+    """Where commands that load a model run, and what running them as Kubernetes Jobs still needs; nothing is sent."""
+    from cpp_pipeline.launch.k8s.api import Cluster, ClusterError
+    from cpp_pipeline.launch.k8s.pods import is_digest
+
+    settings, needs = Settings.from_env(), []
+    try:
+        found = f"cluster {Cluster(settings.k8s_namespace, settings.k8s_config).host} is configured"
+    except ClusterError as error:
+        found = str(error) if settings.launcher == "k8s" else "no cluster"
+        needs.append("the extra k8s, and a kubeconfig (CPP_PIPELINE_K8S_CONFIG or KUBECONFIG) or the account of a pod")
+    if not is_digest(settings.k8s_image):
+        needs.append("CPP_PIPELINE_K8S_IMAGE=REPOSITORY@sha256:...")
+    if "://" not in root:
+        needs.append("CPP_PIPELINE_ROOT=gs://bucket/prefix")
+    if settings.launcher == "k8s":
+        return Finding("cluster", "missing" if needs else "ok", found, "; ".join(needs))
+    how = "; ".join(["to run them as Kubernetes Jobs: CPP_PIPELINE_LAUNCHER=k8s", *needs])
+    return Finding("cluster", "optional", f"{found}; commands that load a model run on this machine", how)
 
 
 def _storage(root: str) -> Finding:

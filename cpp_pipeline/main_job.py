@@ -29,9 +29,17 @@ concurrency:
 
 
 def dagster_home(root: str) -> Path:
-    """The Dagster home that belongs to a root: `DAGSTER_HOME`, or `.dagster` inside a local root."""
+    """The Dagster home that belongs to a root: `DAGSTER_HOME`, or `.dagster` inside a local root, made when missing.
+
+    Raises
+    ------
+    ValueError
+        `DAGSTER_HOME` names no folder.
+    """
     at(root)  # a root that cannot be is told before a folder of its name is made
     given = Settings.from_env().dagster_home
+    if given and not Path(given).is_dir():
+        raise ValueError(f"DAGSTER_HOME={given}: no such folder; make it, or unset it to use the root's own")
     if given:
         return Path(given)
     local = Path(root) if "://" not in root else Path("data")

@@ -38,6 +38,8 @@ class Settings:
     """Batches after which a pod is given back and another one claimed."""
     sandbox_pool_seconds: int = 1800
     """Seconds after which a pod is given back and another one claimed."""
+    sandbox_pool_claim_seconds: int = 300
+    """Seconds that a claimed pod may take to become ready before it is given back: a cold one may need a new node."""
     pod_name: str = ""
     """Read from `POD_NAME`, with `POD_UID`: the pod that this runs in, which owns the pods that it claims."""
     pod_uid: str = ""
@@ -98,13 +100,15 @@ class Settings:
     table, or fetches a checkpoint or the token shards (4 GB at the largest presets)."""
     step_retries: int = 0
     """How often a step is tried again, as when its pod was lost; what has to be changed first is not tried again."""
+    kubernetes_service_host: str = ""
+    """Read from `KUBERNETES_SERVICE_HOST`, which every pod has: this is one, and may be taken away."""
     dagster_home: str = ""
     """Read from `DAGSTER_HOME`; empty means `.dagster` inside a local root."""
 
     @staticmethod
     def variable(field: str) -> str:
         """The environment variable of a field."""
-        own_name = field.startswith(("sandbox_", "dagster_", "spark_", "xdg_", "pod_", "omp_"))
+        own_name = field.startswith(("sandbox_", "dagster_", "spark_", "xdg_", "pod_", "omp_", "kubernetes_"))
         return field.upper() if own_name else f"CPP_PIPELINE_{field.upper()}"
 
     @classmethod

@@ -12,13 +12,12 @@ import pytest
 
 from cpp_pipeline_tests.gcs.fixtures import bucket, gcs_server
 from cpp_pipeline_tests.minutes import pytest_terminal_summary
+from cpp_pipeline_tests.public_data import public_data
 
 __all__ = ["bucket", "gcs_server", "pytest_terminal_summary"]
 if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
     # Threads of OpenMP that wait spin: processes that have all cores each would take several times as long.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(workers))))
-SHARED_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
-
 
 _LONGEST = ("test_end_to_end", "test_dagster_ui", "test_bad_input", "test_run", "test_executor", "test_pod")
 """Files of minutes: begun last, one of them would keep a single process busy after all others have ended."""
@@ -48,10 +47,8 @@ def _sigterm_ends_processes() -> None:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Public problem sets, which are not part of the project."""
-    if not SHARED_DATA.is_dir():
-        pytest.skip(f"the public problem sets are not at {SHARED_DATA}")
-    return SHARED_DATA
+    """The folder of the public data, with the definitions of agent-sandbox in it."""
+    return public_data("agent-sandbox-crds").parent
 
 
 @pytest.fixture(scope="session")

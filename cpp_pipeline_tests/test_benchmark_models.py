@@ -14,7 +14,7 @@ from benchmarks.common.rows import Options
 from benchmarks.turns import hf_generate, hf_train, ours_gspo, ours_sampler, ours_train
 from benchmarks.turns.client import in_turn, relative_difference, worker
 
-QUICK = Options(Path("/nonexistent"), 1, quick=True)
+QUICK = Options(None, 1, quick=True)
 ROWS = np.random.default_rng(1).integers(32, 1024, (2, 25)).tolist()
 
 

@@ -16,9 +16,10 @@ from benchmarks.__main__ import main
 from benchmarks.__main__ import subjects as all_subjects
 from benchmarks.common import processes, report
 from benchmarks.common.humaneval import at_the_beginning, mutants
+from benchmarks.common.machine import LOAD, facts
 from benchmarks.common.rows import Options, Row, percentile, ratio_row
 from benchmarks.sandbox_leftovers import jobs
-from benchmarks.sandbox_speed import sample
+from benchmarks.sandbox_speed import Turn, sample, speed_rows
 from cpp_pipeline.sandbox.cpp.lexer import normalised
 from cpp_pipeline.sandbox.types import Job
 
@@ -45,14 +46,14 @@ def test_the_ratio_is_that_of_each_turn() -> None:
 
 
 def test_turns_are_the_subjects_own_unless_asked_otherwise() -> None:
-    assert [Options(Path(), 1, quick).turns(5) for quick in (False, True)] == [5, 1]
-    assert Options(Path(), 1, repeats=3).turns(5) == 3
+    assert [Options(None, 1, quick).turns(5) for quick in (False, True)] == [5, 1]
+    assert Options(None, 1, repeats=3).turns(5) == 3
 
 
 def test_the_page_shows_every_row_and_what_did_not_hold(tmp_path: Path) -> None:
     rows = [Row("one", "a|b", "1 s", "3 s", 3.0, "2.9 to 3.1", ">= 2x", True, 2.0, "a note", ("a detail",), "peer 1.2")]
-    two = report.measured([Row("two", "c", "7", bar="0", ok=False)], 3.0)
-    report.write({"one": report.measured(rows, 60.0), "two": two}, tmp_path)
+    two = report.measured([Row("two", "c", "7", bar="0", ok=False)], 3.0, facts())
+    report.write({"one": report.measured(rows, 60.0, facts()), "two": two}, tmp_path)
     page = (tmp_path / "benchmarks.md").read_text()
     for text in ("## one", "## two", "| a/b | 1 s | 3 s | 3.00x |", "| NO |", "a note", "a detail", "kernel", "g++"):
         assert text in page
@@ -61,9 +62,10 @@ def test_the_page_shows_every_row_and_what_did_not_hold(tmp_path: Path) -> None:
 
 
 def test_one_subject_measured_again_leaves_the_others(tmp_path: Path) -> None:
-    one, two = (report.measured([Row(name, "a", value)], 1.0) for name, value in (("one", "1.25 s"), ("two", "7.5 s")))
+    values = (("one", "1.25 s"), ("two", "7.5 s"))
+    one, two = (report.measured([Row(name, "a", value)], 1.0, facts()) for name, value in values)
     report.write({"two": two, "one": one}, tmp_path)
-    report.write({"one": report.measured([Row("one", "a", "0.75 s", details=["new"])], 2.0)}, tmp_path)
+    report.write({"one": report.measured([Row("one", "a", "0.75 s", details=["new"])], 2.0, facts())}, tmp_path)
     page = (tmp_path / "benchmarks.md").read_text()
     assert "0.75 s" in page
     assert "7.5 s" in page
@@ -72,7 +74,7 @@ def test_one_subject_measured_again_leaves_the_others(tmp_path: Path) -> None:
 
 
 def test_rows_of_another_machine_say_so(tmp_path: Path) -> None:
-    here = report.measured([Row("one", "a", "1 s")], 1.0)
+    here = report.measured([Row("one", "a", "1 s")], 1.0, facts())
     there = report.Measured([Row("two", "b", "2 s")], "2020-02-02", None, [("cores", "64")])
     report.write({"one": here}, tmp_path)
     report.write({"two": there}, tmp_path)
@@ -83,11 +85,42 @@ def test_rows_of_another_machine_say_so(tmp_path: Path) -> None:
     assert page == report.page({"one": here, "two": there})
 
 
+def test_a_subject_that_was_never_run_says_so(tmp_path: Path) -> None:
+    report.write({"two": report.measured([Row("two", "b", "2 s")], 1.0, facts())}, tmp_path, ["one", "two", "three"])
+    page = (tmp_path / "benchmarks.md").read_text()
+    assert page.index("## one\n\nnot run") < page.index("## three\n\nnot run") < page.index("## two\n\n|")
+
+
+def test_every_subject_says_how_long_it_took_and_how_busy_the_machine_was_before(tmp_path: Path) -> None:
+    machine = [("cores", "2"), (LOAD, "0.25")]
+    report.write({"one": report.measured([Row("one", "a", "1 s")], 42.0, machine)}, tmp_path)
+    assert "in 42 s, load average at the start 0.25\n" in (tmp_path / "benchmarks.md").read_text()
+    assert LOAD in dict(facts())
+
+
 def test_the_page_in_docs_is_that_of_the_rows_beside_it() -> None:
     docs = Path(__file__).parents[1] / "docs"
     subjects = report.kept(docs / "benchmarks.json")
-    assert (docs / "benchmarks.md").read_text() == report.page(subjects)
+    assert (docs / "benchmarks.md").read_text() == report.page(subjects, all_subjects())
     assert set(subjects) <= set(all_subjects())
+
+
+def test_without_its_data_a_subject_is_not_run_and_the_others_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sandbox_speed", "sandbox_verdicts", "data_repairs", "--quick"]) == 0
+    told = capsys.readouterr().out
+    assert told.count("not run") == 3
+    assert told.count("--humaneval") == 2
+    assert "3 rows, 0 bars missed" in told
+
+
+def test_verdicts_are_compared_with_plain_gxx_and_with_the_way_of_multipl_e() -> None:
+    turns = [Turn(ours=0.1, plain=1.0, multipl_e=0.5, together=0.75), Turn(0.1, 1.2, 0.6, 0.75)]
+    plain, looked_up = speed_rows(("bits", "repeated", "test_code"), turns, problems=2)
+    assert (plain.ratio, looked_up.ratio) == (pytest.approx(11), pytest.approx(5.5))
+    assert plain.spread and looked_up.spread
+    assert plain.what != looked_up.what
+    assert "MultiPL-E" in looked_up.against and "MultiPL-E" not in plain.against
+    assert plain.against.startswith("g++") or "not installed" in plain.against
 
 
 def test_every_subject_is_found_and_an_unknown_one_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,6 +21,8 @@ _SWAPS = {
     **{"&&": "||", "||": "&&", "true": "false", "false": "true", "max": "min", "min": "max", "+=": "-=", "%": "/"},
 }
 _INCLUDE = re.compile(r"^[ \t]*#[ \t]*include[^\n]*\n", re.MULTILINE)
+NEEDED = "give HumanEval-X C++ (JSONL) with --humaneval"
+"""What a subject says that was not run without it."""
 BITS = "#include<assert.h>\n#include<bits/stdc++.h>\n"
 """How a prompt of MultiPL-E for C++ begins."""
 

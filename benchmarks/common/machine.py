@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+LOAD = "load average at the start"
+"""What tells how busy the machine was; no property of it."""
 _PROGRAMS = ("g++", "clang++", "mold", "bwrap", "runsc")
 _PACKAGES = ("dagster", "polars", "numpy", "torch", "transformers", "fastapi", "httpx", "pydantic", "uvicorn")
 
@@ -21,7 +23,7 @@ def facts() -> list[tuple[str, str]]:
         ("processor", _field(Path("/proc/cpuinfo"), "model name")),
         ("memory", f"{int(_field(Path('/proc/meminfo'), 'MemTotal').split()[0]) / (1 << 20):.1f} GiB"),
         ("kernel", platform.release()),
-        ("load average at the start", f"{os.getloadavg()[0]:.2f}"),
+        (LOAD, f"{os.getloadavg()[0]:.2f}"),
         ("python", sys.version.split()[0]),
     ]
     found += [(name, version_of(name)) for name in _PROGRAMS]

@@ -1,9 +1,10 @@
-"""The peer: how the C++ evaluator of MultiPL-E works (nuprl/MultiPL-E, evaluation/src), our own small writing of it.
+"""The peer: plain g++ for each program, as the C++ evaluator of MultiPL-E calls it (nuprl/MultiPL-E, evaluation/src).
 
-A program is written to a file, `g++ -std=c++17 file -o binary` compiles it, the binary runs, and exit code 0 is a pass.
-There is one process a worker, and each takes one program after the other. Compiler and binary run in our boxes, since
-the programs are no more to be trusted here than there; `Evaluated.cpu_seconds` has the CPU time of an empty box taken
-off for each of them, so that the peer pays for no isolation.
+Our own small writing. MultiPL-E also keeps results by the text of a program; a caller that compares with that counts
+each distinct text once. A program is written to a file, `g++ -std=c++17 file -o binary` compiles it, the binary runs,
+and exit code 0 is a pass. There is one process a worker, and each takes one program after the other. Compiler and
+binary run in our boxes, since the programs are no more to be trusted here than there; `Evaluated.cpu_seconds` has the
+CPU time of an empty box taken off for each of them, so that the peer pays for no isolation.
 
 The program reads JSON on its stdin: {"programs": [...], "flags": [...]}, and prints a list of `Evaluated`.
 """

@@ -20,17 +20,17 @@ from matplotlib import pyplot
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.common.machine import facts
+from benchmarks.common.machine import LOAD
 from benchmarks.common.rows import Row
 
 _HEAD = ("what", "ours", "peer", "ratio", "spread", "bar", "holds", "against")
-_LOAD = "load average at the start"
 _INTRODUCTION = """# Benchmarks
 
 Written by `make bench`; do not edit. Times are CPU seconds (user and system) of a whole process tree where a row does
 not say otherwise, and `ratio` is peer over ours as the median over repeats that were measured in turn; `spread` is the
 least and the greatest of them. Below 1 the peer is faster. Ratios compare; seconds hold for one machine only. Each row
-says on which machine (below) and when it was measured last.
+says on which machine (below) and when it was measured last. `scripts/bench-corpora` holds the
+commits of the source trees and histories. What says `not run` lacked its data or its peer.
 
 ![ratio, spread and bar of every row that has a peer](benchmarks.png)
 """
@@ -48,12 +48,12 @@ class Measured:
     @property
     def place(self) -> tuple[tuple[str, str], ...]:
         """The machine and its programs, without how busy it was."""
-        return tuple((what, value) for what, value in self.machine if what != _LOAD)
+        return tuple((what, value) for what, value in self.machine if what != LOAD)
 
 
-def measured(rows: Sequence[Row], seconds: float) -> Measured:
-    """What was measured just now, on this machine."""
-    return Measured(rows, f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}", seconds, facts())
+def measured(rows: Sequence[Row], seconds: float, machine: Sequence[tuple[str, str]]) -> Measured:
+    """What was measured just now; `machine` as it was before (`machine.facts`)."""
+    return Measured(rows, f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}", seconds, machine)
 
 
 def show(rows: Sequence[Row]) -> None:
@@ -68,12 +68,15 @@ def show(rows: Sequence[Row]) -> None:
             console.print(f"{row.subject}, {row.what}: {text}", markup=False)
 
 
-def write(new: Mapping[str, Measured], folder: Path) -> None:
-    """Write `benchmarks.md`, `.png` and `.json` into a folder; subjects that are not in `new` stay as they were."""
+def write(new: Mapping[str, Measured], folder: Path, every: Sequence[str] = ()) -> None:
+    """Write `benchmarks.md`, `.png` and `.json` into a folder.
+
+    Subjects that are not in `new` stay as they were; those of `every` that were never measured say so.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     subjects = dict(sorted((kept(folder / "benchmarks.json") | dict(new)).items()))
     _plot([row for subject in subjects.values() for row in subject.rows], folder / "benchmarks.png")
-    (folder / "benchmarks.md").write_text(page(subjects), encoding="utf-8")
+    (folder / "benchmarks.md").write_text(page(subjects, every), encoding="utf-8")
     text = json.dumps({name: asdict(subject) for name, subject in subjects.items()}, indent=1, ensure_ascii=False)
     (folder / "benchmarks.json").write_text(text + "\n", encoding="utf-8")
 
@@ -94,16 +97,20 @@ def kept(file: Path) -> dict[str, Measured]:
     }
 
 
-def page(subjects: Mapping[str, Measured]) -> str:
-    """The whole page: machines, then a table for each subject."""
+def page(subjects: Mapping[str, Measured], every: Sequence[str] = ()) -> str:
+    """The whole page: machines, then a table for each subject, also for those of `every` that were not measured."""
     machines = {place: f"M{n}" for n, place in enumerate(dict.fromkeys(s.place for s in subjects.values()), 1)}
     parts = [_INTRODUCTION, "## Machines\n"]
     parts += [f"* {name}: {'; '.join(f'{what}: {value}' for what, value in place)}" for place, name in machines.items()]
-    for name, subject in subjects.items():
+    for name in sorted({*subjects, *every}):
+        if name not in subjects:
+            parts.append(f"\n## {name}\n\nnot run")
+            continue
+        subject = subjects[name]
         when = f"{subject.day} on {machines[subject.place]}"
         table = _markdown((*_HEAD, "measured"), [(*_cells(row), when) for row in subject.rows])
         took = "" if subject.seconds is None else f" in {subject.seconds:.0f} s"
-        load = next((f", {what} {value}" for what, value in subject.machine if what == _LOAD), "")
+        load = next((f", {what} {value}" for what, value in subject.machine if what == LOAD), "")
         remarks = [f"* {row.what}: {text}" for row in subject.rows for text in _remarks(row)]
         parts.append("\n".join([f"\n## {name}\n", table, *remarks, f"* measured {when}{took}{load}"]))
     return "\n".join(parts) + "\n"

@@ -25,7 +25,7 @@ class Options:
     `repeats` replaces a subject's own number of turns.
     """
 
-    humaneval: Path
+    humaneval: Path | None
     workers: int
     quick: bool = False
     seed: int = 0

@@ -122,11 +122,16 @@ def _prepared(args: argparse.Namespace) -> tuple[Tokens | None, Remote | Pool | 
 def _pool(settings: Settings) -> Pool:
     if not settings.sandbox_pool:
         raise _Usage("--backend agent-sandbox needs SANDBOX_POOL, the name of a SandboxWarmPool")
+    for field in ("leases", "uses", "seconds", "claim_seconds"):
+        name = f"sandbox_pool_{field}"
+        if getattr(settings, name) < 1:
+            raise _Usage(f"{Settings.variable(name)}={getattr(settings, name)}: has to be 1 or more")
     terms = Terms(
-        most=settings.sandbox_pool_leases, uses=settings.sandbox_pool_uses, seconds=settings.sandbox_pool_seconds
+        most=settings.sandbox_pool_leases,
+        uses=settings.sandbox_pool_uses,
+        seconds=settings.sandbox_pool_seconds,
+        claim_seconds=settings.sandbox_pool_claim_seconds,
     )
-    if min(terms.most, terms.uses, terms.seconds) < 1:
-        raise _Usage("SANDBOX_POOL_LEASES, SANDBOX_POOL_USES and SANDBOX_POOL_SECONDS have to be 1 or more")
     owner = Owner(settings.pod_name, settings.pod_uid) if settings.pod_name and settings.pod_uid else None
     namespace = settings.sandbox_pool_namespace or settings.k8s_namespace
     claims = Claims(namespace, settings.sandbox_pool, terms.seconds, owner, settings.k8s_config)

@@ -5,6 +5,9 @@ client library is imported when the first bucket is named.
 
 Only small objects carry a precondition: they are sent in one request, which the bucket takes or refuses as a whole.
 Large ones get names of their own (`versions`), so that they never meet another writer.
+
+The client is the one that `GCSResource` of dagster-gcp makes, `storage.Client(project=None)`, and made here: its import
+would load Dagster, BigQuery and pandas into each pod and command that opens a bucket, and give nothing more.
 """
 
 from __future__ import annotations
@@ -153,7 +156,8 @@ def _bucket(name: str) -> Any:
         remedy = "install the extra: pip install 'cpp_pipeline[gcs]'"
         raise BucketError(f"CPP_PIPELINE_ROOT=gs://{name}: {error}; {remedy}") from error
     with told_plainly(f"gs://{name}"):
-        found = storage.Client().bucket(name)
+        # objects belong to buckets: credentials that come without a project suffice
+        found = storage.Client(project=None).bucket(name)
         list(found.list_blobs(max_results=1, retry=DEFAULT_RETRY.with_timeout(PATIENCE_SECONDS)))
         return found
 

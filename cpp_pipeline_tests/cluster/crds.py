@@ -6,15 +6,15 @@ They are data beside the repository; without them only what a template cannot do
 from __future__ import annotations
 
 import functools
-from pathlib import Path
 from typing import Any
 
 import jsonschema
 import yaml
 
 from cpp_pipeline_tests.cluster.objects import KINDS, ApiError, Object, group_of
+from cpp_pipeline_tests.public_data import public_path
 
-FOLDER = Path(__file__).resolve().parents[2] / "../shared/data/agent-sandbox-crds"
+FOLDER = public_path("agent-sandbox-crds")
 SUFFIX = "agents.x-k8s.io"
 
 

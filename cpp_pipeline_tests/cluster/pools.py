@@ -39,13 +39,13 @@ http.server.ThreadingHTTPServer((os.environ["POD_IP"], 8080), Handler).serve_for
 """
 
 
-def template(image: str, **changes: Any) -> dict[str, Any]:
-    """A SandboxTemplate with one container that runs `JUDGE`."""
+def template(image: str, starts_seconds: float = 0.0, **changes: Any) -> dict[str, Any]:
+    """A SandboxTemplate with one container that runs `JUDGE`, after a while."""
     fields = {"POD_NAME": "metadata.name", "POD_IP": "status.podIP"}
     container = {
         "name": "judge",
         "image": image,
-        "command": ["python", "-c", JUDGE],
+        "command": ["python", "-c", f"import time; time.sleep({starts_seconds})\n{JUDGE}"],
         "env": [{"name": n, "valueFrom": {"fieldRef": {"fieldPath": p}}} for n, p in fields.items()],
         "ports": [{"name": "http", "containerPort": PORT}],
         "readinessProbe": {"httpGet": {"path": "/readyz", "port": "http"}, "periodSeconds": 1},
@@ -92,7 +92,7 @@ def listed(cluster: Cluster, plural: str) -> list[Any]:
     return list(found["items"])
 
 
-def make_pool(cluster: Cluster, replicas: int = 1, image: str = "") -> None:
+def make_pool(cluster: Cluster, replicas: int = 1, image: str = "", starts_seconds: float = 0.0) -> None:
     """Template and pool."""
-    create(cluster, "sandboxtemplates", template(image or cluster.image))
+    create(cluster, "sandboxtemplates", template(image or cluster.image, starts_seconds))
     create(cluster, "sandboxwarmpools", warm_pool(replicas))

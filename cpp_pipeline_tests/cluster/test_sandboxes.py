@@ -52,7 +52,7 @@ def test_a_claim_without_a_pool_says_so(cluster: Cluster) -> None:
 
 def test_what_the_schemas_do_not_allow_is_refused(cluster: Cluster) -> None:
     if cluster.simulator is not None and crds.schema_of("sandboxtemplates") is None:
-        pytest.skip("the schemas are not below shared/data/agent-sandbox-crds")
+        pytest.skip("CPP_PIPELINE_TEST_DATA names no folder that holds agent-sandbox-crds")
     empty = template(cluster.image)
     del empty["spec"]["podTemplate"]["spec"]["containers"]
     typo = copy.deepcopy(warm_pool(1))

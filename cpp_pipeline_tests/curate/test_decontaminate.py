@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -13,6 +12,7 @@ from cpp_pipeline.curate.decontaminate import hits, training_texts
 from cpp_pipeline.curate.tokens import tokens
 from cpp_pipeline.schemas import TABLES
 from cpp_pipeline_tests.extract.rows import clean_file, problem
+from cpp_pipeline_tests.public_data import public_data
 
 SOLUTION = """int longest_run(const std::vector<int>& values) {
   int best = 0, current = 0;
@@ -156,12 +156,8 @@ def test_a_file_of_a_dump_is_named_as_the_corpus_names_it() -> None:
     assert found == [("clean_files", "d/r/b.cpp", "run", "tokens")]
 
 
-HUMANEVAL = Path(__file__).resolve().parents[2] / "../shared/data/humaneval_cpp.jsonl"
-
-
-@pytest.mark.skipif(not HUMANEVAL.exists(), reason="needs ../shared/data/humaneval_cpp.jsonl")
 def test_every_verbatim_leak_of_a_real_benchmark_is_found() -> None:
-    records = [json.loads(line) for line in HUMANEVAL.read_text().splitlines()]
+    records = [json.loads(line) for line in public_data("humaneval_cpp.jsonl").read_text().splitlines()]
     held_out = [
         problem(str(i), r["declaration"] + r["canonical_solution"], test_code=r["test"], split_key=f"k{i}")
         for i, r in enumerate(records)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from cpp_pipeline.sandbox.canaries.run import MODES
 from cpp_pipeline.sandbox.compiling.pch import PREBUILT
 from cpp_pipeline_tests.k8s.images import Images
 from cpp_pipeline_tests.k8s.rendering import one, overlay_objects
@@ -171,4 +172,4 @@ def test_a_pod_of_an_image_without_them_makes_its_own(root: Root) -> None:
 
 
 def test_the_pod_judges_the_canaries_as_everywhere(pod: GvisorPod) -> None:
-    assert judged_wrongly(pod) == set()
+    assert judged_wrongly(pod, *MODES) == set()

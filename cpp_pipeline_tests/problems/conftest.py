@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from cpp_pipeline_tests.extract.rows import measures
-
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+from cpp_pipeline_tests.public_data import public_data
 
 
 @pytest.fixture(scope="session")
@@ -27,10 +26,7 @@ def client() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def humaneval() -> Path:
-    path = DATA / "humaneval_cpp.jsonl"
-    if not path.is_file():
-        pytest.skip(f"{path.name} is not below shared/data")
-    return path
+    return public_data("humaneval_cpp.jsonl")
 
 
 def pair_row(name: str, signature: str, body: str, doc: str, context: str = "") -> dict[str, Any]:

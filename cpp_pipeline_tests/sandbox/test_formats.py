@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +13,8 @@ from hypothesis import strategies as st
 from cpp_pipeline.sandbox.cpp.definitions import definitions
 from cpp_pipeline.sandbox.cpp.lexer import pieces
 from cpp_pipeline.sandbox.formats import assert_sites, asserts_as_code, entry_prototype, job_from_record
+from cpp_pipeline_tests.public_data import public_data
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 PIECES = [
     *("assert(f(1) == 2);", "assert (g(\n2))", "assert", "(", ")", "static_assert(true);", "x", '"assert(1)"', "'\"'"),
     *(
@@ -309,10 +308,7 @@ def test_what_is_wrong_with_a_record_is_said(record: dict[str, Any], reason: str
 
 @pytest.mark.parametrize("name", ["humaneval_cpp.jsonl", "humanevalpack_cpp.jsonl"])
 def test_the_public_records_are_read(name: str) -> None:
-    path = DATA / name
-    if not path.is_file():
-        pytest.skip(f"{name} is not below shared/data")
-    records = [json.loads(line) for line in path.read_text().splitlines()]
+    records = [json.loads(line) for line in public_data(name).read_text().splitlines()]
     assert len(records) == 164
     for record in records:
         job = job_from_record(record)

@@ -10,10 +10,14 @@ import sys
 import threading
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from cpp_pipeline.doctor import examine
 from cpp_pipeline.storage import gcs
@@ -27,32 +31,48 @@ def unknown() -> str:
     return f"gs://bucket-{uuid.uuid4().hex[:12]}"
 
 
+class Answering(BaseHTTPRequestHandler):
+    """A server of storage, or of tokens, that answers in JSON."""
+
+    def answer(self, code: int, words: dict[str, Any]) -> None:
+        body = json.dumps(words).encode()
+        self.send_response(code)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def serving(handler: type[Answering]) -> Iterator[str]:
+    """URL of a server on loopback."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
 @pytest.fixture
 def answer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """A server that gives every request one status, as storage words its errors."""
     code = int(request.param)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Answering):
         def do_GET(self) -> None:
-            words = {"error": {"code": code, "message": "someone@example.com does not have storage.objects.list"}}
-            body = json.dumps(words).encode()
-            self.send_response(code)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            words = {"code": code, "message": "someone@example.com does not have storage.objects.list"}
+            self.answer(code, {"error": words})
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.server_port}")
-    yield code
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Handler) as url:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+        yield code
 
 
 @pytest.mark.parametrize("use", ["read", "write", "list"])
@@ -89,6 +109,40 @@ def test_no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     root = unknown()
     with pytest.raises(BucketError, match=f"CPP_PIPELINE_ROOT names {root}, .* no usable credentials .*gcloud auth"):
         Store(root).partitions("repo_dump")
+
+
+@pytest.fixture
+def account_without_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Credentials of a service account that name no project, and a storage for them; its requests' `Authorization`."""
+    asked: list[str] = []
+
+    class Handler(Answering):
+        def do_GET(self) -> None:
+            asked.append(self.headers.get("Authorization", ""))
+            self.answer(200, {"kind": "storage#objects"})
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.answer(200, {"access_token": "a-token", "expires_in": 3600, "token_type": "Bearer"})
+
+    key = rsa.generate_private_key(65537, 2048)
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    with serving(Handler) as url:
+        found = {"type": "service_account", "client_email": "someone@example.com", "token_uri": f"{url}/token"}
+        path = tmp_path / "key.json"
+        path.write_text(json.dumps({**found, "private_key": key.private_bytes(*form).decode()}))
+        for name in ("STORAGE_EMULATOR_HOST", "GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
+        monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+        monkeypatch.setenv("NO_GCE_CHECK", "true")
+        monkeypatch.setenv("API_ENDPOINT_OVERRIDE", url)
+        yield asked
+
+
+def test_credentials_without_a_project_suffice(account_without_project: list[str]) -> None:
+    assert Store(unknown()).partitions("repo_dump") == []
+    assert set(account_without_project) == {"Bearer a-token"}
 
 
 def test_storage_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:

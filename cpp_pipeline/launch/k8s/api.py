@@ -7,12 +7,15 @@ The library is imported when a cluster is opened, so that loading the definition
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from cpp_pipeline.apiserver import NoCluster, may_pass, no_answer, open_client, reason, refusal, unanswered
 from cpp_pipeline.launch.k8s.manifest import CONTAINER, Manifest
 
+logger = logging.getLogger(__name__)
 RIGHTS = {
     "jobs": ("create", "get", "list", "delete"),
     "pods": ("list", "watch"),
@@ -24,10 +27,8 @@ RIGHTS = {
 _CONNECT_SECONDS, _READ_SECONDS = 5.0, 30.0
 _QUIET_SECONDS = 300.0
 """A log that says nothing for so long is asked for again: its connection may have been lost."""
-_AGAIN = (429, 500, 502, 503, 504)
 _GONE = 410
 _REMEDY = {
-    401: "the cluster does not know this account: renew the credentials of CPP_PIPELINE_K8S_CONFIG (or KUBECONFIG)",
     403: "this account lacks the right: bind it to the launcher's Role in the namespace of CPP_PIPELINE_K8S_NAMESPACE",
     404: "is there a namespace of the name in CPP_PIPELINE_K8S_NAMESPACE?",
 }
@@ -50,27 +51,31 @@ class Cluster:
         Path of a kubeconfig file; empty means the usual places, then the account of the pod that this runs in.
     patience_seconds
         How long an API server may be away (a zonal control plane is, while it is upgraded).
+    first_seconds
+        How long one may be that has answered nothing yet: a wrong address should not take so long to tell.
+
+    Raises
+    ------
+    ClusterError
+        The library is missing, or there is no configuration of a cluster.
     """
 
-    def __init__(self, namespace: str, config: str = "", patience_seconds: float = 600.0) -> None:
+    def __init__(
+        self, namespace: str, config: str = "", patience_seconds: float = 600.0, first_seconds: float = 30.0
+    ) -> None:
         try:
             from kubernetes import client
-            from kubernetes import config as loading
+
+            api = open_client(config)
         except ImportError as error:
             raise ClusterError("CPP_PIPELINE_LAUNCHER=k8s needs `pip install 'cpp_pipeline[k8s]'`") from error
-
+        except NoCluster as error:
+            raise ClusterError(str(error)) from error
         self.namespace = namespace
-        self.patience_seconds = patience_seconds
-        settings = client.Configuration()
-        try:
-            loading.load_config(config_file=config or None, client_configuration=settings)
-        except (loading.ConfigException, FileNotFoundError, TypeError) as error:
-            where = f"CPP_PIPELINE_K8S_CONFIG={config!r}" if config else "CPP_PIPELINE_K8S_CONFIG is not set"
-            raise ClusterError(f"no cluster to be found ({error}): {where}; name a kubeconfig file") from error
-        settings.retries = False
-        self.host = settings.host
-        self._client = client.ApiClient(settings)
-        self._batch, self._core = client.BatchV1Api(self._client), client.CoreV1Api(self._client)
+        self.patience_seconds, self.first_seconds = patience_seconds, min(first_seconds, patience_seconds)
+        self.host: str = api.configuration.host
+        self._met = self._away = False
+        self._batch, self._core = client.BatchV1Api(api), client.CoreV1Api(api)
 
     # -- objects ------------------------------------------------------------
 
@@ -145,7 +150,7 @@ class Cluster:
         try:
             event = next(watch.Watch().stream(self._core.list_namespaced_pod, self.namespace, **options), None)
         except Exception as error:
-            if getattr(error, "status", 0) != _GONE and not _may_pass(error):
+            if getattr(error, "status", 0) != _GONE and not may_pass(error):
                 raise self._told(error) from error
             time.sleep(min(1.0, seconds))
             return None, ""
@@ -165,18 +170,21 @@ class Cluster:
         return sorted(listed["items"], key=lambda e: e.get("lastTimestamp") or e["metadata"]["creationTimestamp"])
 
     def log(self, pod: str, since_seconds: int | None) -> Iterator[str]:
-        """Lines `<time stamp> <text>` of a pod's container, until it ends or the connection does."""
-        since = {} if since_seconds is None else {"since_seconds": since_seconds}
-        answer = self._core.read_namespaced_pod_log(
-            pod,
-            self.namespace,
-            container=CONTAINER,
-            follow=True,
-            timestamps=True,
-            _preload_content=False,  # with it, 36.0 gives the text of a bytes literal
-            _request_timeout=(_CONNECT_SECONDS, _QUIET_SECONDS),
-            **since,
-        )
+        """Lines `<time stamp> <text>` of a pod's container, until it ends or the connection does.
+
+        Raises
+        ------
+        ClusterError
+            The log is refused, or the server is away; once lines come, errors are those of the connection.
+        """
+        options: dict[str, Any] = {} if since_seconds is None else {"since_seconds": since_seconds}
+        options |= {"container": CONTAINER, "follow": True, "timestamps": True}
+        # with preloading, 36.0 gives the text of a bytes literal
+        options |= {"_preload_content": False, "_request_timeout": (_CONNECT_SECONDS, _QUIET_SECONDS)}
+        try:
+            answer = self._core.read_namespaced_pod_log(pod, self.namespace, **options)
+        except Exception as error:
+            raise self._told(error) from error
         rest = b""
         try:
             for block in answer.stream(decode_content=False):
@@ -191,30 +199,43 @@ class Cluster:
 
     def _patiently(self, call: Callable[[], Any]) -> Manifest:
         """Call until it is answered; trouble that passes is waited out."""
-        deadline = time.monotonic() + self.patience_seconds
-        wait = 0.2
+        began, wait = time.monotonic(), 0.2
         while True:
             try:
-                return _decoded(call())
+                found = _decoded(call())
             except Exception as error:
-                if not _may_pass(error) or time.monotonic() + wait > deadline:
+                passes = may_pass(error)
+                if not (passes or unanswered(error)):
+                    self._note_answer()
+                left = began + (self.patience_seconds if self._met else self.first_seconds) - time.monotonic()
+                if not passes or wait > left:
                     raise self._told(error) from error
+                self._note_silence(error, left)
+            else:
+                self._note_answer()
+                return found
             time.sleep(wait)
             wait = min(10.0, wait * 2)
+
+    def _note_answer(self) -> None:
+        if self._away:
+            logger.warning("the API server %s answers again", self.host)
+        self._met, self._away = True, False
+
+    def _note_silence(self, error: Exception, seconds: float) -> None:
+        if not self._away:
+            words = "the API server %s does not answer (%s): it is asked again for up to %.0f s"
+            logger.warning(words, self.host, reason(error), seconds)
+        self._away = True
 
     def _told(self, error: Exception) -> Exception:
         from kubernetes.client import ApiException
 
-        if isinstance(error, ApiException):
-            status = int(error.status or 0)
-            remedy = _REMEDY.get(status, "")
-            message = _message(error) + (f"\n  {remedy}" if remedy else "")
-            return ClusterError(f"{self.host}, namespace {self.namespace}: {message}", status)
-        if _may_pass(error):
-            return ClusterError(
-                f"the API server {self.host} cannot be reached ({type(error).__name__}): "
-                "is the cluster of CPP_PIPELINE_K8S_CONFIG (or KUBECONFIG) the right one, and up?"
-            )
+        if isinstance(error, ApiException) and error.status:
+            message = "\n  ".join(filter(None, refusal(error, _REMEDY)))
+            return ClusterError(f"{self.host}, namespace {self.namespace}: {message}", int(error.status))
+        if unanswered(error):
+            return ClusterError(no_answer(self.host, error))
         return error
 
 
@@ -224,20 +245,3 @@ def _raw() -> dict[str, Any]:
 
 def _decoded(answer: Any) -> Manifest:
     return dict(json.loads(answer.data))
-
-
-def _may_pass(error: Exception) -> bool:
-    """Whether the same call may succeed a little later."""
-    from kubernetes.client import ApiException
-    from urllib3.exceptions import HTTPError
-
-    if isinstance(error, ApiException):
-        return error.status in _AGAIN or not error.status
-    return isinstance(error, HTTPError | ConnectionError | TimeoutError)
-
-
-def _message(error: Any) -> str:
-    try:
-        return str(json.loads(error.body)["message"])
-    except (TypeError, ValueError, KeyError):
-        return f"{error.status} {error.reason}"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Object = dict[str, Any]
+_NO_IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,17 @@ def has_started(pod: Object) -> bool:
 def is_running(pod: Object) -> bool:
     """Whether its container runs."""
     return any("running" in s["state"] for s in _statuses(pod))
+
+
+def are_running(pods: Sequence[Object], together: bool) -> bool:
+    """Whether work is going on: one pod runs, or all of them where they wait for each other."""
+    return bool(pods) and (all if together else any)(map(is_running, pods))
+
+
+def lack_image(pods: Iterable[Object]) -> bool:
+    """Whether a container cannot start since its image is not to be had."""
+    waiting = [s["state"].get("waiting") or {} for pod in pods for s in _statuses(pod)]
+    return any(found.get("reason") in _NO_IMAGE for found in waiting)
 
 
 def has_ended(pod: Object) -> bool:

@@ -21,11 +21,12 @@ from upath import UPath
 
 from cpp_pipeline.launch import remote_files
 from cpp_pipeline.launch.k8s.api import Cluster
-from cpp_pipeline.launch.k8s.client import IDENTITY, PipesK8sJobClient
+from cpp_pipeline.launch.k8s.client import PipesK8sJobClient
 from cpp_pipeline.launch.k8s.findings import end_of
 from cpp_pipeline.launch.k8s.manifest import JobRequest, manifests, worker_command
 from cpp_pipeline.launch.k8s.refusals import refuse_local_root, refuse_loopback, refuse_several_gpus
 from cpp_pipeline.launch.k8s.shapes import shape_for
+from cpp_pipeline.launch.k8s.watching import IDENTITY
 from cpp_pipeline.launch.local import Join, flags
 from cpp_pipeline.launch.remote_entry import INPUT, OUTPUT
 from cpp_pipeline.storage.store import Store
@@ -51,6 +52,8 @@ class KubernetesLauncher(dg.ConfigurableResource[None]):
     sync_seconds: float = 20.0
     """Time between two copies of a pod's output, and so what a lost node costs at most."""
     grace_seconds: int = 15
+    in_pod: bool = False
+    """Set by Kubernetes: this is a pod itself, see `PipesK8sJobClient`."""
     parts: int = 1
     """Pods that share the work of a command that can be split."""
 
@@ -104,13 +107,15 @@ class KubernetesLauncher(dg.ConfigurableResource[None]):
         job: UPath,
         folders: Sequence[UPath],
     ) -> None:
-        request = self.request(context, module, self.places(arguments, job), job, len(folders))
+        places = self.places(arguments, job)
+        request = self.request(context, module, places, job, len(folders))
         cluster = Cluster(self.namespace, self.config)
         refuse_loopback(arguments, cluster.host)
         refuse_local_root(self.root, cluster.host)
-        self._end_others(context, cluster, request)
+        if earlier := self._end_others(context, cluster, request):
+            request = self.request(context, module, places, job, len(folders), earlier)
         self._stage(arguments, job)
-        client = PipesK8sJobClient(cluster, self.pending_seconds, self.tick_seconds)
+        client = PipesK8sJobClient(cluster, self.pending_seconds, self.tick_seconds, in_pod=self.in_pod)
         client.run(context=context, manifests=manifests(request), is_done=lambda: _all_committed(folders))
 
     def request(
@@ -120,12 +125,13 @@ class KubernetesLauncher(dg.ConfigurableResource[None]):
         arguments: Mapping[str, object],
         job: UPath,
         parts: int = 1,
+        name: str = "",
     ) -> JobRequest:
         """The Job for a command whose inputs lie in storage. Nothing is read or written."""
         asset, shape = context.op_def.name, shape_for(self.shape, context.op_def.name)
         refuse_several_gpus(module, shape, self.shape)
         run_id = context.run.run_id
-        name = job_name(asset, run_id, context.retry_number)
+        name = name or job_name(asset, run_id, context.retry_number)
         inputs = {k: v for k, v in arguments.items() if isinstance(v, Path | UPath)}
         local = {k: f"{INPUT}{k}" if k in inputs else v for k, v in arguments.items()}
         index = "$(JOB_COMPLETION_INDEX)"
@@ -178,25 +184,34 @@ class KubernetesLauncher(dg.ConfigurableResource[None]):
                 for file in [value] if value.is_file() else sorted(p for p in value.rglob("*") if p.is_file()):
                     remote_files.put(file, place / file.relative_to(value).as_posix() if file != value else place)
 
-    def _end_others(self, context: dg.AssetExecutionContext, cluster: Cluster, request: JobRequest) -> None:
-        """See that no Job of an earlier run is at the same work: two would share its training state."""
+    def _end_others(self, context: dg.AssetExecutionContext, cluster: Cluster, request: JobRequest) -> str:
+        """See that no other Job is at the same work: two would share its training state.
+
+        Returns the name of the one that an earlier try of this step has left at it, whose process was killed.
+        """
+        own = context.run.run_id
         selector = f"{WORK_LABEL}={request.labels[WORK_LABEL]}"
         deadline = time.monotonic() + _GONE_SECONDS
         while others := [j for j in cluster.jobs(selector) if j["metadata"]["name"] != request.name and not end_of(j)]:
             for other in others:
                 name, run_id = other["metadata"]["name"], other["metadata"]["labels"].get(RUN_LABEL, "")
+                is_going = "deletionTimestamp" not in other["metadata"]
+                is_same = other["metadata"].get("annotations", {}).get(IDENTITY) == request.annotations[IDENTITY]
+                if run_id == own and is_going and is_same:
+                    return str(name)
                 run = context.instance.get_run_by_id(run_id)
-                if run is None or not run.is_finished:
+                if run_id != own and (run is None or not run.is_finished):
                     raise dg.Failure(
                         f"Job {name} of run {run_id} is at the same work: wait for it, or delete it with "
                         f"`kubectl delete job {name} --namespace {self.namespace}`"
                     )
-                if "deletionTimestamp" not in other["metadata"]:
-                    context.log.warning(f"run {run_id} has ended and left Job {name} behind: deleting it")
+                if is_going:
+                    context.log.warning(f"run {run_id} has left Job {name} behind: deleting it")
                     cluster.delete_job(name)
             if time.monotonic() > deadline:
                 raise dg.Failure(f"Job {others[0]['metadata']['name']} does not end; see its pods")
             time.sleep(min(1.0, self.tick_seconds))
+        return ""
 
 
 def _all_committed(folders: Sequence[UPath]) -> bool:

@@ -1,22 +1,26 @@
 """Every attempt's log, while it grows.
 
 Each pod is followed by a thread of its own, since one may still be ending while the next begins. A connection
-that is lost is made again; lines are told apart by their time stamps, so that none comes twice.
+that is lost is made again; lines are told apart by their time stamps, so that none comes twice. Logs are for people:
+a Job goes on without them.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from cpp_pipeline.launch.k8s.api import Cluster
+from cpp_pipeline.launch.k8s.api import Cluster, ClusterError
 from cpp_pipeline.launch.k8s.findings import Object, has_ended, has_started
 
+logger = logging.getLogger(__name__)
 TAIL_LINES = 50
-_AGAIN_SECONDS = 0.5
+_REFUSED = (401, 403)
+_AGAIN_SECONDS, _REFUSED_SECONDS = 0.5, 30.0
 _LAST_SECONDS = 30.0
 
 
@@ -36,6 +40,8 @@ class PodLogs:
         self._threads: dict[str, threading.Thread] = {}
         self._ended: set[str] = set()
         self._tails: dict[str, deque[str]] = {}
+        self._finishing = threading.Event()
+        self._refused = False
 
     def look_at(self, pods: list[Object]) -> None:
         """Begin with the pods that have a log and are not followed yet; note which have ended or are gone."""
@@ -51,6 +57,7 @@ class PodLogs:
         """Wait until what has ended is read to its end."""
         deadline = time.monotonic() + _LAST_SECONDS
         self._ended |= self._threads.keys()
+        self._finishing.set()
         for thread in self._threads.values():
             thread.join(max(0.0, deadline - time.monotonic()))
 
@@ -67,7 +74,7 @@ class PodLogs:
     def _follow(self, pod: str) -> None:
         last, same = "", 0
         while True:
-            was_ended = pod in self._ended
+            was_ended, pause, problem = pod in self._ended, _AGAIN_SECONDS, ""
             try:
                 seen = 0
                 for line in self._cluster.log(pod, _seconds_since(last)):
@@ -79,15 +86,27 @@ class PodLogs:
                         continue
                     last, same = stamp, seen
                     self._hand_on(pod, text)
-            except Exception as error:  # noqa: BLE001 - a log is for people: the Job goes on without it
-                if getattr(error, "status", 0) == 404:
+            except ClusterError as error:
+                if error.status == 404:
                     return
+                problem = f"[its log cannot be read: {' '.join(str(error).split())}]"
+                if error.status in _REFUSED:
+                    pause = _REFUSED_SECONDS
+                    self._tell_refusal(error)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the Job goes on
                 problem = f"[its log broke off: {type(error).__name__}]"
-                if was_ended:
-                    self._hand_on(pod, problem)
             if was_ended:
+                if problem:
+                    self._hand_on(pod, problem)
                 return
-            time.sleep(_AGAIN_SECONDS if pod not in self._ended else 0.0)
+            if pod not in self._ended:
+                self._finishing.wait(pause)
+
+    def _tell_refusal(self, error: ClusterError) -> None:
+        with self._lock:
+            told, self._refused = self._refused, True
+        if not told:
+            logger.warning("logs of the Job's pods cannot be read, the Job goes on without them: %s", error)
 
     def _hand_on(self, pod: str, text: str) -> None:
         with self._lock:

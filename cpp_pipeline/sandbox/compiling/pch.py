@@ -49,6 +49,7 @@ _LIMITS = Limits(
 )
 _NAME = re.compile(r"\b[A-Za-z]\w*")
 _UNUSED_DAYS = 3
+_HEADER_BYTES = 100 << 20
 Compile = Callable[[list[str], Path, Limits], BoxResult]
 """Runs one command line of a compiler in a box: the folder is mounted at /out, our sources at /box/native."""
 
@@ -67,22 +68,32 @@ class Prepared:
     given : Path, optional
         Folder of the same kind and identity that an image brings along; what is whole there is taken from it, if
         nobody but root and this user can change it. Nothing is written to it.
+    room : int, optional
+        Bytes that the folder may come to hold. Each header takes 45 to 90 MB, and all of them 2.5 GB, which is more
+        than a pod has memory for; one for which there is no room is not made.
     """
 
-    def __init__(self, run: Compile, open_folder: Callable[[], Path], root: Path, given: Path | None = None) -> None:
-        self._run, self._open_folder, self.root, self._given = run, open_folder, root, given
+    def __init__(
+        self,
+        run: Compile,
+        open_folder: Callable[[], Path],
+        root: Path,
+        given: Path | None = None,
+        room: int | None = None,
+    ) -> None:
+        self._run, self._open_folder, self.root, self._given, self._room = run, open_folder, root, given, room
         self._guard = threading.Lock()
         self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
 
-    def all_of(self, build: Build, wide: bool) -> Path:
-        """Folder with the precompiled header of one build, whose objects are made as well."""
+    def all_of(self, build: Build, wide: bool) -> Path | None:
+        """As `header`; the objects of the build are made as well."""
         self.objects(build)
         self.instances(build)
         return self.header(build, wide)
 
-    def header(self, build: Build, wide: bool) -> Path:
-        """Folder with the precompiled header of one build."""
-        name = WIDE if wide else CORE
+    def header(self, build: Build, wide: bool) -> Path | None:
+        """Folder with the precompiled header of one build; None where there is no room for one more."""
+        name, kept = WIDE if wide else CORE, f"{build.name}{'-wide' if wide else ''}"
         compiler = find(build.compiler)
 
         def make(out: Path) -> None:
@@ -94,7 +105,7 @@ class Prepared:
             self._build([compiler.path, *flags, *use], out, build)
             (out / "check").unlink()
 
-        return self._made(f"{build.name}{'-wide' if wide else ''}", make)
+        return self._made(kept, make) if self._has(kept) or self._fits() else None
 
     def objects(self, build: Build) -> Path:
         """Folder with `OBJECTS` for one compiler and standard, never sanitized: they judge."""
@@ -148,6 +159,15 @@ class Prepared:
             (out / "names").write_text("\n".join(sorted(whole - shim)))
 
         return _words(self._made(f"{replace(build, opt='-O0').name}-names", make) / "names")
+
+    def _has(self, name: str) -> bool:
+        given = self._given is not None and _trusted(self._given, name)
+        return bool(given) or (self.root / name / "complete").exists()
+
+    def _fits(self) -> bool:
+        if self._room is None:
+            return True
+        return sum(path.stat().st_size for path in self.root.glob("*/*")) + _HEADER_BYTES <= self._room
 
     def _made(self, name: str, make: Callable[[Path], None]) -> Path:
         if self._given is not None and (given := _trusted(self._given, name)):

@@ -95,6 +95,8 @@ class Toolchain:
         Where precompiled headers are kept; by default a folder of this user that outlives the service.
     prebuilt : Path
         Where an image keeps precompiled headers, in a folder named after `identity`; see `Prepared`.
+    room : int, optional
+        Bytes for what is kept in `cache`; a unit for whose header there is none reads the header's text.
 
     Raises
     ------
@@ -102,14 +104,21 @@ class Toolchain:
         g++ is missing.
     """
 
-    def __init__(self, boxes: Backend, work: Path, cache: Path | None = None, prebuilt: Path = PREBUILT) -> None:
+    def __init__(
+        self,
+        boxes: Backend,
+        work: Path,
+        cache: Path | None = None,
+        prebuilt: Path = PREBUILT,
+        room: int | None = None,
+    ) -> None:
         find("g++")
         self.boxes, self.work = boxes, work
         self.linker = ("-fuse-ld=mold",) if shutil.which("mold") else ()
         self._identity = identity()
         # a precompiled header may hold paths, which are not the same in every kind of box
         root = cache_folder(f"{self._identity[:16]}-{boxes.name}", work / "pch") if cache is None else cache
-        self._prepared = Prepared(self._run, self.open_folder, root, prebuilt / self._identity)
+        self._prepared = Prepared(self._run, self.open_folder, root, prebuilt / self._identity, room)
 
     def version(self, compiler: str = "g++") -> str:
         """First line of `g++ --version`; raises ToolchainError where that compiler is not installed."""
@@ -119,8 +128,8 @@ class Toolchain:
         """Equal as long as the same code gets the same verdict: compilers, flags and native sources."""
         return self._identity
 
-    def prepared(self, build: Build, wide: bool = False) -> Path:
-        """Folder with a precompiled header; it and the prebuilt objects are built when missing."""
+    def prepared(self, build: Build, wide: bool = False) -> Path | None:
+        """Folder with a precompiled header, None where there is no room; it and the objects are built when missing."""
         return self._prepared.all_of(build, wide)
 
     def tool(self, name: str) -> Path:
@@ -160,18 +169,20 @@ class Toolchain:
             raise ValueError(f"objects {unknown}: use some of {', '.join(OBJECTS)}")
         compiler = find(build.compiler)
         tier, header = ("wide", WIDE) if _WANTS_WIDE.search(source) else ("core", CORE)
+        kept = self._prepared.header(build, tier == "wide")
         mounts = (
-            (str(self._prepared.header(build, tier == "wide")), "/box/pch"),
+            *([(str(kept), "/box/pch")] if kept else []),
             (str(self._prepared.objects(build)), "/box/objects"),
             (str(self._prepared.instances(build)), "/box/instances"),
         )
         linked = (*(f"/box/objects/{name}" for name in objects), f"/box/instances/{INSTANCES}")
         linked += ("-Wl,--wrap=main",) if "inproc.o" in objects else ()
         attempt = functools.partial(self._attempt, _Unit(source, build, out, linked, mounts, _limits(caps or Caps())))
-        begin, shim = compiler.use("/box/pch", header), not _HEAVY.search(source)
-        done = attempt(begin, shim, Compiled("", "", True, 0.0, tier))
-        if done.status == "error" and compiler.missed(done.stderr):
-            begin = ["-include", f"/box/native/{header}"]
+        read, shim = ["-include", f"/box/native/{header}"], not _HEAVY.search(source)
+        begin = compiler.use("/box/pch", header) if kept else read
+        done = attempt(begin, shim, Compiled("", "", kept is not None, 0.0, tier))
+        if done.status == "error" and kept and compiler.missed(done.stderr):
+            begin = read
             done = attempt(begin, shim, replace(done, pch_hit=False))
         if done.status == "error" and shim and _ASKS_FOR_ALL.search(source) and self._lacks(done.stderr, build):
             done = attempt(begin, False, done)

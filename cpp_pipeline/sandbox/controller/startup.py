@@ -50,6 +50,7 @@ def start_service(
     *,
     allow_unsafe: bool = False,
     cache: Path | None = None,
+    room: int | None = None,
     remote: Remote | Pool | None = None,
     queue_seconds: float = QUEUE_SECONDS,
 ) -> Service:
@@ -57,7 +58,7 @@ def start_service(
 
     Parameters
     ----------
-    workers, backend, bwrap, allow_unsafe, cache
+    workers, backend, bwrap, allow_unsafe, cache, room
         As in `Judge`.
     remote : Remote or Pool, optional
         Have another controller or leased pods judge; then the parameters above mean nothing.
@@ -77,7 +78,7 @@ def start_service(
     elif remote is not None:
         found = RemoteJudge(remote.url, remote.token)
     else:
-        found = _proven(workers, backend, bwrap, allow_unsafe, cache)
+        found = _proven(lambda: Judge(workers, backend, bwrap, allow_unsafe, cache, room))
     if isinstance(found, Trouble):
         logger.error("nothing will be executed: %s", found.message)
     else:
@@ -87,11 +88,9 @@ def start_service(
     return Service(found, tokens, queue_seconds)
 
 
-def _proven(
-    workers: int, backend: str | Callable[[Path], Backend], bwrap: str, allow_unsafe: bool, cache: Path | None
-) -> Judge | Trouble:
+def _proven(open_judge: Callable[[], Judge]) -> Judge | Trouble:
     try:
-        judge = Judge(workers, backend, bwrap, allow_unsafe, cache)
+        judge = open_judge()
     except IsolationError as error:
         return Trouble("isolation_unavailable", str(error))
     except ToolchainError as error:

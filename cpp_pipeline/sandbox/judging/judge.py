@@ -94,6 +94,8 @@ class Judge:
         One of the two consents that backend "none" needs.
     cache : Path, optional
         Folder of verdicts of earlier runs; None keeps none.
+    room : int, optional
+        Bytes that precompiled headers may take; see `Toolchain`.
 
     Raises
     ------
@@ -108,6 +110,7 @@ class Judge:
         bwrap: str = "bwrap",
         allow_unsafe: bool = False,
         cache: Path | None = None,
+        room: int | None = None,
     ) -> None:
         self.metrics = Metrics()
         self.workers = workers or os.cpu_count() or 1
@@ -115,7 +118,7 @@ class Judge:
         self.work = self._workspace.path
         try:
             self.boxes = backend(self.work) if callable(backend) else _opened(backend, self.work, bwrap, allow_unsafe)
-            self.toolchain = Toolchain(self.boxes, self.work)
+            self.toolchain = Toolchain(self.boxes, self.work, room=room)
             for build, wide in AT_START:
                 self.toolchain.prepared(build, wide)
         except BaseException:

@@ -24,6 +24,8 @@ from cpp_pipeline.sandbox.pod.runner import serve as serve_boxes
 SOCKET = Path("/run/cpp-pipeline/runner.sock")
 PORT = 8080
 _FOLDER = Path("/work")
+_HEADERS_MB = 600
+"""Of the 1 GiB that the pool's template gives to the judge's folder; the rest is for the programs of tests."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
             add("--host", default="0.0.0.0", help="the pod's network policy says who may ask")
             add("--port", type=int, default=PORT)
             add("--token-file", type=Path, help="file with the bearer token; without it everybody who can ask may")
+            add("--headers-mb", type=int, default=_HEADERS_MB, help="room of the folder for precompiled headers")
             add("--drain-seconds", type=float, default=DRAIN_SECONDS, help="time for work under way after SIGTERM")
     return parser
 
@@ -70,7 +73,7 @@ def _judge(args: argparse.Namespace) -> int:
 
     stop_on_sigterm()
     with open_socket(args.host, args.port) as server:
-        service = start_service(1, tokens, backend=open_pod(args.socket, when_lost))
+        service = start_service(1, tokens, backend=open_pod(args.socket, when_lost), room=args.headers_mb << 20)
         if service.trouble is not None:
             raise IsolationError(service.reason)
         try:

@@ -1,7 +1,8 @@
 """Claims of warm pods, by the API of Agent Sandbox.
 
 Belongs here: one claim from its making to its removal, and errors that name the setting. Not here: how long a pod is
-kept, and what it does (`leases`). The libraries are imported when a cluster is opened.
+kept, and what it does (`leases`). The libraries and `apiserver` are imported when a cluster is opened: the sandbox's
+image, which opens none, has neither.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ HOLDER = "cpp-pipeline/holder"
 _REQUEST_SECONDS = (5.0, 30.0)
 _SPARE_SECONDS = 900
 _REMEDY = {
-    401: "the cluster does not know this account: renew the credentials of CPP_PIPELINE_K8S_CONFIG (or KUBECONFIG)",
     403: "this account lacks the right: bind it to the controller's Role in the namespace of SANDBOX_POOL_NAMESPACE",
     404: "is there a namespace of the name in SANDBOX_POOL_NAMESPACE, and is Agent Sandbox (v1beta1) installed?",
 }
@@ -64,7 +64,8 @@ class Claims:
     namespace, pool : str
         Where the SandboxWarmPool is, and its name.
     seconds : float
-        Longest time that a pod is kept; some time after it the cluster removes a claim that nobody gave back.
+        Longest time that a pod is kept; some time after it (and after the wait for the pod) the cluster removes a
+        claim that nobody gave back.
     owner : Owner, optional
         The pod that this runs in; it must be in the same namespace.
     config : str
@@ -87,14 +88,22 @@ class Claims:
         config: str = "",
         api: ApiClient | None = None,
     ) -> None:
+        from cpp_pipeline.apiserver import NoCluster, open_client
+
         try:
             from k8s_agent_sandbox.k8s_helper import K8sHelper
         except ImportError as error:
             raise PoolError("the backend agent-sandbox needs `pip install 'cpp_pipeline[k8s]'`") from error
         self.namespace, self.pool, self.seconds, self._owner = namespace, pool, seconds, owner
         self.holder = re.sub(r"[^A-Za-z0-9-]", "-", owner.name if owner else socket.gethostname())[:63].strip("-")
-        self._helper = K8sHelper(_client(config) if api is None else api)
+        try:
+            api = open_client(config) if api is None else api
+        except NoCluster as error:
+            raise PoolError(str(error)) from error
+        self._host: str = api.configuration.host
+        self._helper = K8sHelper(api)
         self._under_way: set[str] = set()
+        self._abandoned = False
 
     def claim(self, seconds: float) -> Claimed:
         """A pod that is ready; waits for it so long.
@@ -110,8 +119,10 @@ class Claims:
         self._under_way.add(name)
         try:
             made = self._helper.custom_objects_api.create_namespaced_custom_object(
-                GROUP, VERSION, self.namespace, PLURAL, self._manifest(name), _request_timeout=_REQUEST_SECONDS
+                GROUP, VERSION, self.namespace, PLURAL, self._manifest(name, seconds), _request_timeout=_REQUEST_SECONDS
             )
+            if self._abandoned:
+                raise PoolError("the controller is stopping")
             return self._ready(name, made, seconds)
         except BaseException as error:
             self._forget(name)
@@ -120,7 +131,8 @@ class Claims:
             self._under_way.discard(name)
 
     def abandon(self) -> None:
-        """End the claims that are waited for."""
+        """End the claims that are waited for, and those made from now on."""
+        self._abandoned = True
         for name in list(self._under_way):
             self._forget(name)
 
@@ -151,8 +163,8 @@ class Claims:
             raise PoolError(f"claim {name} is ready, but its status has no address of a pod")
         return Claimed(name, f"[{address}]" if ":" in address else address)
 
-    def _manifest(self, name: str) -> dict[str, Any]:
-        until = datetime.now(UTC) + timedelta(seconds=self.seconds + _SPARE_SECONDS)
+    def _manifest(self, name: str, waits: float) -> dict[str, Any]:
+        until = datetime.now(UTC) + timedelta(seconds=waits + self.seconds + _SPARE_SECONDS)
         meta: dict[str, Any] = {"name": name, "labels": {HOLDER: self.holder}}
         if self._owner is not None:
             owner = {"name": self._owner.name, "uid": self._owner.uid}
@@ -180,32 +192,18 @@ class Claims:
     def _told(self, error: BaseException) -> BaseException:
         from k8s_agent_sandbox.exceptions import SandboxError
         from kubernetes.client import ApiException
-        from urllib3.exceptions import HTTPError
+
+        from cpp_pipeline.apiserver import no_answer, refusal, unanswered
 
         where = f"pool {self.pool} in namespace {self.namespace}"
         if isinstance(error, TimeoutError):
             return PoolEmpty(f"{where}: no pod became ready in time")
-        if isinstance(error, ApiException):
-            remedy = _REMEDY.get(int(error.status or 0), "")
-            return PoolError(f"{where}: {error.status} {error.reason}{': ' if remedy else ''}{remedy}")
+        if isinstance(error, ApiException) and error.status:
+            return PoolError(f"{where}: {error.status} {': '.join(filter(None, refusal(error, _REMEDY)))}")
         if isinstance(error, SandboxError):
             return PoolError(f"{where}: {error}; SANDBOX_POOL names a SandboxWarmPool")
-        if isinstance(error, HTTPError | ConnectionError):
-            return PoolError(f"{where}: the API server cannot be reached ({type(error).__name__})")
+        if unanswered(error):
+            return PoolError(f"{where}: {no_answer(self._host, error)}")
         if isinstance(error, Exception) and not isinstance(error, PoolError):
             return PoolError(f"{where}: {error!r}")
         return error
-
-
-def _client(config: str) -> ApiClient:
-    from kubernetes import client
-    from kubernetes import config as loading
-
-    settings = client.Configuration()
-    try:
-        loading.load_config(config_file=config or None, client_configuration=settings)
-    except (loading.ConfigException, FileNotFoundError, TypeError) as error:
-        where = f"CPP_PIPELINE_K8S_CONFIG={config!r}" if config else "CPP_PIPELINE_K8S_CONFIG is not set"
-        raise PoolError(f"no cluster to be found ({error}): {where}; name a kubeconfig file") from error
-    settings.retries = False
-    return client.ApiClient(settings)

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from cpp_pipeline.sandbox.client import SandboxClient, SandboxUnavailable
 from cpp_pipeline.sandbox.metrics import Metrics
-from cpp_pipeline.sandbox.pool.claims import Claimed, PoolError
+from cpp_pipeline.sandbox.pool.claims import Claimed, PoolEmpty, PoolError
 
 logger = logging.getLogger(__name__)
 _TICK_SECONDS = 0.5
@@ -56,7 +56,10 @@ class Terms:
     idle_seconds : float
         Time after which a pod without work is given back, if there are more than `least`.
     claim_seconds : float
-        Longest wait for a pod to become ready.
+        Longest time that a claimed pod may take to become ready: one that is not warm has to be started, perhaps on a
+        new node. Then its claim is given back.
+    patience_seconds : float
+        Longest time that work waits for a pod while none is held; its claim goes on for work that comes later.
     again_seconds : float
         Wait before the next claim when one failed.
     """
@@ -66,7 +69,8 @@ class Terms:
     uses: int = 200
     seconds: float = 1800.0
     idle_seconds: float = 120.0
-    claim_seconds: float = 30.0
+    claim_seconds: float = 300.0
+    patience_seconds: float = 30.0
     again_seconds: float = 5.0
 
 
@@ -102,7 +106,8 @@ class Leases:
         self._trouble: PoolError | None = None
         self._again_at = 0.0
         self._closed = False
-        self._workers = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="claim")
+        # half of them to claim, which may take minutes, and half to give back
+        self._workers = ThreadPoolExecutor(2 * _AT_ONCE, thread_name_prefix="claim")
         self._keeper = threading.Thread(target=self._keep, name="leases", daemon=True)
 
     def open(self) -> None:
@@ -154,6 +159,7 @@ class Leases:
         with self._changed:
             self._waiting += 1
             self._changed.notify_all()
+            until = time.monotonic() + self.terms.patience_seconds
             try:
                 while True:
                     if self._closed:
@@ -166,6 +172,10 @@ class Leases:
                         raise PoolError(str(self._trouble))
                     if deadline is not None and time.monotonic() > deadline:
                         raise PoolError("the deadline passed before a pod was free")
+                    if self._busy:
+                        until = time.monotonic() + self.terms.patience_seconds
+                    elif time.monotonic() > until:
+                        raise PoolEmpty(f"no pod is ready after {self.terms.patience_seconds:.0f} s; one is starting")
                     self._changed.wait(_TICK_SECONDS)
             finally:
                 self._waiting -= 1

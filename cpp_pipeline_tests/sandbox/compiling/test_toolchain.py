@@ -41,6 +41,12 @@ def toolchain(boxes: Backend, work: Path) -> Toolchain:
     return Toolchain(boxes, work)
 
 
+def _header(toolchain: Toolchain, build: Build | None = None) -> Path:
+    found = toolchain.prepared(build or Build())
+    assert found is not None
+    return found
+
+
 def _compile(toolchain: Toolchain, source: str, build: Build | None = None, **more: object) -> Compiled:
     folder = toolchain.open_folder()
     try:
@@ -62,8 +68,8 @@ def test_the_precompiled_header_is_used(toolchain: Toolchain, std: str, header: 
 def mismatched(boxes: Backend, work: Path, toolchain: Toolchain) -> Toolchain:
     """A toolchain in whose folder for -O0 lies a precompiled header that was made with other flags."""
     cache = work / "cache"
-    shutil.copytree(toolchain.prepared(Build()).parent, cache)
-    other = toolchain.prepared(Build("c++17"))
+    shutil.copytree(_header(toolchain).parent, cache)
+    other = _header(toolchain, Build("c++17"))
     for folder in (cache / Build().name, cache / Build("c++20", "-O1").name):
         shutil.copytree(other, folder, dirs_exist_ok=True)
     return Toolchain(boxes, work, cache)
@@ -74,6 +80,21 @@ def test_a_header_of_other_flags_is_a_miss_and_no_error_of_the_code(mismatched: 
     done = _compile(mismatched, TRIVIAL, Build(opt=opt))
     assert (done.status, done.pch_hit) == ("ok", False)
     wrong = _compile(mismatched, TRIVIAL + "nonsense", Build(opt=opt))
+    assert (wrong.status, wrong.pch_hit) == ("error", False)
+
+
+def test_without_room_a_unit_reads_the_header_itself(boxes: Backend, work: Path) -> None:
+    full = Toolchain(boxes, work, work / "full", room=150 << 20)
+    found = [_compile(full, TRIVIAL, Build(opt=opt)) for opt in ("-O0", "-O1", "-O1", "-O0")]
+    assert [(done.status, done.pch_hit, done.tier) for done in found] == [
+        ("ok", True, "core"),
+        ("ok", False, "core"),
+        ("ok", False, "core"),
+        ("ok", True, "core"),
+    ]
+    assert full.prepared(Build(), wide=True) is None
+    assert {path.parent.name for path in (work / "full").glob("*/*.gch")} == {Build().name}
+    wrong = _compile(full, TRIVIAL + "nonsense", Build(opt="-O1"))
     assert (wrong.status, wrong.pch_hit) == ("error", False)
 
 
@@ -137,7 +158,7 @@ class _Broken:
 def test_a_compiler_that_does_not_work_is_no_verdict_on_the_code(
     toolchain: Toolchain, boxes: Backend, work: Path, exit_code: int, trouble: type[Exception]
 ) -> None:
-    cache = toolchain.prepared(Build()).parent
+    cache = _header(toolchain).parent
     with pytest.raises(trouble):
         _compile(Toolchain(_Broken(boxes, exit_code), work, cache), TRIVIAL)
 
@@ -211,7 +232,7 @@ def test_caches_of_other_versions_go_when_nobody_has_used_them_for_days(shared: 
 
 def test_identity_and_folders(toolchain: Toolchain, boxes: Backend, work: Path) -> None:
     assert toolchain.identity() == Toolchain(boxes, work).identity()
-    folder = toolchain.prepared(Build())
+    folder = _header(toolchain)
     assert folder.stat().st_uid == folder.parent.stat().st_uid
     assert not folder.stat().st_mode & 0o022
     assert not (folder / "judge.hpp").exists()
@@ -221,7 +242,7 @@ def test_what_a_cleaner_of_temporary_folders_removed_is_no_verdict_and_is_built_
     boxes: Backend, work: Path, toolchain: Toolchain
 ) -> None:
     cache = work / "cleaned"
-    shutil.copytree(toolchain.prepared(Build()).parent, cache)
+    shutil.copytree(_header(toolchain).parent, cache)
     cleaned = Toolchain(boxes, work, cache)
     objects = next(p for p in cache.iterdir() if (p / "runner.o").exists())
     (objects / "runner.o").unlink()

@@ -29,11 +29,11 @@ SLOW = {"endless_recursion", "too_much_memory_by_and_by"}
 _START_SECONDS = 400.0
 _SOCKET = "/run/cpp-pipeline"
 _CANARIES = """
-import json
+import json, sys
 from cpp_pipeline.sandbox.canaries import run_canaries
 from cpp_pipeline.sandbox.client import SandboxClient
 with SandboxClient("http://127.0.0.1:8080") as client:
-    rows = run_canaries(client, modes=["rpc"])
+    rows = run_canaries(client, modes=sys.argv[1:])
     wrong = {row["canary_id"].split("/")[-1]: row["verdict"] for row in rows if not row["ok"]}
     print(json.dumps([client.capabilities()["isolation"], len(rows), wrong]))
 """
@@ -117,9 +117,9 @@ class GvisorPod:
         order += [self._id("judge"), *command]
         return subprocess.run(order, capture_output=True, text=True, check=True).stdout
 
-    def python(self, code: str) -> str:
+    def python(self, code: str, *words: str) -> str:
         """Run Python code of ours in the judge's container."""
-        return self.execute(self._root.python, "-c", code)
+        return self.execute(self._root.python, "-c", code, *words)
 
     def stop(self) -> None:
         """End all containers."""
@@ -179,11 +179,12 @@ def skip_without_gvisor() -> None:
         pytest.skip("runsc is not installed (apt-get install runsc)")
 
 
-def judged_wrongly(pod: GvisorPod) -> Collection[str]:
-    """Names of the canaries of mode rpc that this pod judges otherwise than all others do."""
-    isolation, count, wrong = json.loads(pod.python(_CANARIES))
+def judged_wrongly(pod: GvisorPod, *modes: str) -> Collection[str]:
+    """Names of the canaries of some modes that this pod judges otherwise than all others do."""
+    isolation, count, wrong = json.loads(pod.python(_CANARIES, *modes))
     assert (isolation["backend"], isolation["level"]) in (("pod-nested", "kernel"), ("pod-bubblewrap", "kernel"))
     assert count > 100
+    print(f"{count} canaries of {', '.join(modes)}: {wrong}")
     late = {name for name in SLOW if wrong.get(name) == "TLE"}
     known = SEEN_IN_A_CONTAINER if isolation["backend"] == "pod-nested" else set()
     return (wrong.keys() - late) ^ known

@@ -7,9 +7,11 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ import cpp_pipeline
 from cpp_pipeline.sandbox.__main__ import main
 from cpp_pipeline.sandbox.client import SandboxClient
 from cpp_pipeline.sandbox.controller.service import Service
-from cpp_pipeline.sandbox.pool.claims import RIGHTS, Claims, Owner, PoolEmpty, PoolError
+from cpp_pipeline.sandbox.pool.claims import RIGHTS, Claimed, Claims, Owner, PoolEmpty, PoolError
 from cpp_pipeline.sandbox.pool.judge import PoolJudge
 from cpp_pipeline.sandbox.pool.leases import Terms
 from cpp_pipeline.sandbox.types import Job
@@ -28,7 +30,7 @@ from cpp_pipeline_tests.cluster.fixtures import Cluster, cluster
 from cpp_pipeline_tests.cluster.manifests import pod_spec
 from cpp_pipeline_tests.cluster.pools import NAME, listed, make_pool
 from cpp_pipeline_tests.cluster.waiting import wait_for
-from cpp_pipeline_tests.sandbox.controller.stand_in import served
+from cpp_pipeline_tests.sandbox.controller.stand_in import StandIn, served
 
 __all__ = ["cluster"]
 UNPULLABLE = "registry.invalid/judge@sha256:" + "0" * 64
@@ -125,6 +127,76 @@ def test_a_client_waits_until_the_pool_has_a_pod(cluster: Cluster) -> None:
         assert [r.verdict for r in asked.result()] == ["AC"]
 
 
+def test_a_pod_that_starts_longer_than_work_waits_serves_work_that_comes_later(cluster: Cluster) -> None:
+    make_pool(cluster, 0, starts_seconds=4.0)
+    judge = PoolJudge(claims(cluster), Terms(most=1, patience_seconds=0.5, again_seconds=0.2))
+    with served(Service(judge)) as url, SandboxClient(url) as client:
+        (result,) = judge.batch([job("")])
+        assert (result.verdict, str(result.error).split(":")[0]) == (None, "pool_exhausted")
+        body = {"code": "", "prototype": "int f(int a)", "test_cases": [{"args": [1], "expected": 1}]}
+        refused = httpx.post(f"{url}/execute", json=body, trust_env=False)
+        assert (refused.status_code, refused.json()["error"]["kind"]) == (429, "pool_exhausted")
+        assert int(refused.headers["Retry-After"]) >= 1
+        (claim,) = listed(cluster, "sandboxclaims")
+        assert [r.verdict for r in client.batch_verify([job("")])] == ["AC"]
+        assert [c["metadata"]["uid"] for c in listed(cluster, "sandboxclaims")] == [claim["metadata"]["uid"]]
+        assert judge.metrics.value("sandbox_pool_claims_total") == 1
+
+
+def test_a_claim_made_while_the_controller_stops_is_removed(cluster: Cluster) -> None:
+    make_pool(cluster)
+    source = claims(cluster)
+    source.abandon()
+    with pytest.raises(PoolError, match="stopping"):
+        source.claim(60.0)
+    assert listed(cluster, "sandboxclaims") == []
+
+
+def test_the_time_of_a_claim_begins_when_its_pod_may_be_ready(cluster: Cluster) -> None:
+    make_pool(cluster)
+    before = datetime.now(UTC).replace(microsecond=0)
+    claims(cluster, seconds=600.0).claim(5000.0)
+    (claim,) = listed(cluster, "sandboxclaims")
+    until = datetime.fromisoformat(claim["spec"]["lifecycle"]["shutdownTime"])
+    assert until - before >= timedelta(seconds=5600)
+
+
+class OnePod:
+    """A pool with one pod; whoever claims more waits until the controller stops."""
+
+    def __init__(self) -> None:
+        self.left, self.given_back, self.stopping = ["only"], list[str](), threading.Event()
+
+    def claim(self, seconds: float) -> Claimed:
+        try:
+            return Claimed(self.left.pop(), "127.0.0.1")
+        except IndexError:
+            self.stopping.wait(seconds)
+            raise PoolEmpty("no pod became ready in time") from None
+
+    def abandon(self) -> None:
+        self.stopping.set()
+
+    def give_back(self, name: str) -> None:
+        self.given_back.append(name)
+
+    def left_over(self) -> list[str]:
+        return []
+
+
+def test_claims_that_wait_for_minutes_do_not_keep_pods_from_being_given_back() -> None:
+    source = OnePod()
+    with served(Service(StandIn())) as url:
+        judge = PoolJudge(source, Terms(least=9, most=9, uses=1), port=int(url.rpartition(":")[2]))
+        try:
+            wait_for(lambda: judge.wait_seconds() == 0)
+            assert [r.verdict for r in judge.batch([job("")])] == ["AC"]
+            assert wait_for(lambda: source.given_back) == ["only"]
+        finally:
+            judge.close()
+    assert source.given_back == ["only"]
+
+
 def test_a_lease_ends_after_its_uses_and_after_its_time(cluster: Cluster) -> None:
     make_pool(cluster, 2)
     with judging(cluster, uses=2) as judge:
@@ -195,6 +267,10 @@ def test_the_command_names_the_settings(
     assert main(serve) == 2
     assert "SANDBOX_POOL_USES" in capsys.readouterr().err
     monkeypatch.delenv("SANDBOX_POOL_USES")
+    monkeypatch.setenv("SANDBOX_POOL_CLAIM_SECONDS", "0")
+    assert main(serve) == 2
+    assert "SANDBOX_POOL_CLAIM_SECONDS=0" in capsys.readouterr().err
+    monkeypatch.delenv("SANDBOX_POOL_CLAIM_SECONDS")
     monkeypatch.setenv("CPP_PIPELINE_K8S_CONFIG", "/nonexistent/config")
     assert main(serve) == 1
     assert "CPP_PIPELINE_K8S_CONFIG" in capsys.readouterr().err
