@@ -88,7 +88,7 @@ def table_asset(
 
     def wrap(function: Callable[..., Any]) -> dg.AssetsDefinition:
         partitioned = TABLES[names[0]].partitioned
-        step = step_options(names[0])
+        step = step_options(names[0], resources=resources)
         outs = {
             name: dg.AssetOut(
                 key=name,

@@ -52,7 +52,7 @@ def folder_asset(
     """
 
     def wrap(function: Callable[..., None]) -> dg.AssetsDefinition:
-        step = step_options(name)
+        step = step_options(name, resources=resources)
 
         @dg.asset(
             name=name,
