@@ -16,6 +16,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -115,10 +116,15 @@ class Mirror:
 
 def claim(job: UPath, who: Mapping[str, str]) -> int:
     """The number of a new attempt, which no other attempt has."""
-    number = 1 + max([0, *_attempts(job)])
+    number = 1 + attempts(job)
     while not create_only(_claim(job, number), json.dumps(dict(who)).encode()):
         number += 1
     return number
+
+
+def attempts(job: UPath) -> int:
+    """The number of the newest attempt; 0 before there is one."""
+    return max([0, *_attempts(job)])
 
 
 def restore(job: UPath, number: int, folder: Path) -> int | None:
@@ -132,10 +138,12 @@ def restore(job: UPath, number: int, folder: Path) -> int | None:
             sizes = json.loads(mirror)["files"]
             for name, size in sizes.items():
                 _download(place / "files" / name, folder / name, size)
-        except FileNotFoundError:  # it was cleared away meanwhile
-            shutil.rmtree(folder)
+        except Exception as error:
+            shutil.rmtree(folder)  # files of two attempts do not fit each other
             folder.mkdir()
-            continue
+            if isinstance(error, FileNotFoundError):  # it was cleared away meanwhile
+                continue
+            raise
         return earlier
     return None
 
@@ -206,7 +214,8 @@ def _files(folder: Path, nested: bool) -> Iterator[str]:
         parts = path.relative_to(folder).parts
         partial = any(p.startswith(".") or p.endswith((".part", ".tmp")) or ".part-" in p for p in parts)
         if not partial and path.is_file() and (len(parts) > 1) == nested:
-            found.append((path.stat().st_mtime_ns, "/".join(parts)))
+            with suppress(FileNotFoundError):  # an older training state was removed meanwhile
+                found.append((path.stat().st_mtime_ns, "/".join(parts)))
     yield from (name for _, name in sorted(found))
 
 

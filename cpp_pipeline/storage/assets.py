@@ -21,7 +21,7 @@ from cpp_pipeline.launch.steps import not_tried_again, step_options
 from cpp_pipeline.schemas import TABLES
 from cpp_pipeline.storage.automation import SKIP_TAG, condition, freshness
 from cpp_pipeline.storage.code_version import code_version
-from cpp_pipeline.storage.currency import digest, inputs_digest, is_current
+from cpp_pipeline.storage.currency import Recipe, digest, inputs_digest, is_current
 from cpp_pipeline.storage.io_manager import DATA_VERSION, INPUTS, KEPT, REPLACES, ROWS
 from cpp_pipeline.storage.lock import among_others
 from cpp_pipeline.storage.metadata import column_schema, table_facts
@@ -133,7 +133,8 @@ def table_asset(
                 frames = dict(zip(names, made if isinstance(made, tuple) else (made,), strict=True))
                 for name, spool, refused in _in_turn(frames):
                     yield _described(context, name, spool, refused, before[name], drawn[name])
-                store.end_work(names[0])
+                recipe = recipe_of({spec.key.path[-1]: spec for spec in context.assets_def.specs}[names[0]])
+                store.end_work(names[0], identity_of(recipe, before[names[0]][INPUTS]))
 
         return compute
 
@@ -144,8 +145,12 @@ def work_folder(context: dg.AssetExecutionContext) -> Path:
     """The folder in which a table's command works; the same one as long as its inputs are the same."""
     store: Store = context.resources.storage.store
     recipe = recipe_of(context.assets_def.get_asset_spec())
-    identity = digest([inputs_digest(store, recipe, None), recipe.code_version, recipe.config_digest])
-    return store.work(recipe.asset, identity)
+    return store.work(recipe.asset, identity_of(recipe, inputs_digest(store, recipe, None)))
+
+
+def identity_of(recipe: Recipe, inputs: str) -> str:
+    """What a result is made from, in one word."""
+    return digest([inputs, recipe.code_version, recipe.config_digest])
 
 
 def signature_of(function: Callable[..., Any], drop: int = 0) -> Callable[..., Any]:

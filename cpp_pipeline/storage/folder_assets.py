@@ -19,7 +19,7 @@ import dagster as dg
 from upath import UPath
 
 from cpp_pipeline.launch.steps import not_tried_again, step_options
-from cpp_pipeline.storage.assets import OWNERS, signature_of, skips
+from cpp_pipeline.storage.assets import OWNERS, identity_of, signature_of, skips
 from cpp_pipeline.storage.automation import freshness
 from cpp_pipeline.storage.code_version import code_version
 from cpp_pipeline.storage.currency import digest, inputs_digest, is_current, stamp
@@ -83,13 +83,13 @@ def folder_asset(
                 facts = {KEPT: True, **described(store.local_folder(kind, name), store)}
                 return result(found.data_version, store.folder(kind, name), facts)
             inputs, replaces = inputs_digest(store, recipe, None), store.folder_token(kind, name)
-            work = store.work(name, digest([inputs, recipe.code_version, recipe.config_digest]))
+            work = store.work(name, identity_of(recipe, inputs))
             function(context, work)
             manifest = _manifest(work, name)
             version = str(manifest.get("weights_sha256") or manifest["data_sha256"])[:32]
             facts = described(work, store)
             target = store.publish(kind, work, stamp(recipe, None, inputs, version, None), replaces)
-            store.end_work(name)
+            store.end_work(name, identity_of(recipe, inputs))
             return result(version, target, facts)
 
         def described(folder: Path, store: Store) -> dict[str, Any]:

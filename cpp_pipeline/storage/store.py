@@ -5,7 +5,7 @@ Belongs here: one face for a local root and one in a bucket. Does not belong her
 
     <root>/tables/, checkpoints/, shards/, reports/    tables and finished folders
     <root>/work/<asset>-<digest>/                      unfinished folders, resumed by their owner; of a bucket: scratch
-    <root>/jobs/<asset>-<digest>/                      the same of commands that run elsewhere
+    <root>/jobs/<asset>-<digest>/                      the same of commands that run elsewhere; see `Store.end_work`
     <root>/checked/<asset>/<partition or all>.<check>.json   whether a check lets a data version pass
     <root>/dumps/<name>.json, <root>/problems/*.jsonl  what the user registered
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ from cpp_pipeline.storage.scratch import scratch_file, scratch_folder
 
 __all__ = ["FOOTER_KEY", "KINDS", "RESULT", "Provenance", "Store"]
 WHOLE = "all"
+JOB_DAYS = 14
+"""Longer than a Job may run, with what it may wait for before: while it runs, it writes every few seconds."""
 
 
 class Store:
@@ -148,12 +151,14 @@ class Store:
     # -- work ---------------------------------------------------------------
 
     def work(self, asset: str, digest: str) -> Path:
-        """The folder in which a command builds its result; the same inputs find it again."""
+        """The folder in which a command builds its result; the same inputs find it again.
+
+        What this machine has of other inputs goes. What they have in `jobs` stays: a Job may be at it.
+        """
         base = self._work_base()
         base.mkdir(parents=True, exist_ok=True)
-        name = f"{asset}-{digest[:16]}"
+        name = _work_name(asset, digest)
         self._end_works(asset, but=name)
-        self._end_jobs(asset, but=name)
         (base / name).mkdir(exist_ok=True)
         return (base / name).absolute()
 
@@ -161,9 +166,16 @@ class Store:
         """Where a command that runs elsewhere keeps what becomes `output`, a folder in or below a work folder."""
         return self.root / "jobs" / output.relative_to(self._work_base().absolute()).as_posix()
 
-    def end_work(self, asset: str) -> None:
-        """Give back what an asset's work took, once its result lies in its place."""
-        self._end_jobs(asset)
+    def end_work(self, asset: str, digest: str) -> None:
+        """Give back what an asset's work took, once the result of these inputs lies in its place.
+
+        Of other inputs, folders in `jobs` go that nobody has written to for `JOB_DAYS`: younger ones may be those of
+        a Job that runs or waits, for another run, and its result is fetched from there.
+        """
+        own = _work_name(asset, digest)
+        for name in self.place("jobs").names():
+            if name == own or (name.startswith(f"{asset}-") and self._is_abandoned(name)):
+                self.place(f"jobs/{name}").delete()
         self._end_works(asset)
         release_copies()
 
@@ -175,10 +187,9 @@ class Store:
             if stale.name != but:
                 shutil.rmtree(stale, ignore_errors=True)
 
-    def _end_jobs(self, asset: str, but: str = "") -> None:
-        for name in self.place("jobs").names():
-            if name.startswith(f"{asset}-") and name != but:
-                self.place(f"jobs/{name}").delete()
+    def _is_abandoned(self, job: str) -> bool:
+        now = time.time()
+        return now - max(self.place(f"jobs/{job}").files().values(), default=now) > JOB_DAYS * 24 * 3600
 
     # -- provenance ---------------------------------------------------------
 
@@ -212,6 +223,10 @@ class Store:
     def sweep(self) -> int:
         """Remove what killed writers left behind; call only while nothing else writes here."""
         return self._kept.sweep()
+
+
+def _work_name(asset: str, digest: str) -> str:
+    return f"{asset}-{digest[:16]}"
 
 
 def _checked(asset: str, partition: str | None, check: str) -> str:

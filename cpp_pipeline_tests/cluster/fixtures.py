@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kubernetes import client, config
@@ -16,6 +18,10 @@ from cpp_pipeline_tests.cluster.simulator import Simulator
 
 IMAGE = "example.invalid/cpp-pipeline@sha256:" + "0" * 64
 """An image that no registry has; the simulator runs commands with the tests' own Python instead."""
+
+
+OURS = {"app.kubernetes.io/part-of": "cpp-pipeline-tests"}
+"""Label of the namespaces, by which those of a test run that was killed are found."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +60,24 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
             simulator.add_namespace(namespace)
             yield Cluster(simulator.api_client(), namespace, IMAGE, simulator)
         return
-    api = config.new_client_from_config()
-    labels = {LABEL: "restricted"}
-    client.CoreV1Api(api).create_namespace({"metadata": {"name": namespace, "labels": labels}})
+    if not os.environ.get("CLUSTER_IMAGE"):
+        pytest.fail("KUBECONFIG names a cluster: CLUSTER_IMAGE=REPOSITORY@sha256:... has to name the image of its pods")
+    found = Cluster(config.new_client_from_config(), namespace, os.environ["CLUSTER_IMAGE"], None)
+    found.core.create_namespace({"metadata": {"name": namespace, "labels": {LABEL: "restricted", **OURS}}})
     try:
-        yield Cluster(api, namespace, os.environ.get("CLUSTER_IMAGE", IMAGE), None)
+        _wait_for_account(found)
+        yield found
     finally:
-        client.CoreV1Api(api).delete_namespace(namespace)
+        found.core.delete_namespace(namespace)
+
+
+def _wait_for_account(cluster: Cluster) -> None:
+    """A new namespace takes pods only when its account is there."""
+    deadline = time.monotonic() + 60
+    while not any(a.metadata.name == "default" for a in _accounts(cluster)):
+        assert time.monotonic() < deadline, f"namespace {cluster.namespace} got no account `default`"
+        time.sleep(0.2)
+
+
+def _accounts(cluster: Cluster) -> list[Any]:
+    return list(cluster.core.list_namespaced_service_account(cluster.namespace).items)

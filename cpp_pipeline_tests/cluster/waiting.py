@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -9,11 +10,12 @@ from typing import Any, TypeVar
 from cpp_pipeline_tests.cluster.fixtures import Cluster
 
 T = TypeVar("T")
-PATIENCE_SECONDS = 90.0
+PATIENCE_SECONDS = 600.0 if os.environ.get("KUBECONFIG") else 90.0
+"""A real cluster may have to fetch an image of gigabytes, or to start a machine."""
 
 
 def wait_for(look: Callable[[], T]) -> T:
-    """The first truthy answer; fails after a time that suffices for a real cluster."""
+    """The first truthy answer; fails after a time that suffices for the cluster."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         if found := look():

@@ -6,13 +6,16 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 from upath import UPath
 
-from cpp_pipeline.launch.remote_entry import DO_NOT_RETRY
+from cpp_pipeline.launch import remote_files as files
+from cpp_pipeline.launch.k8s.manifest import STOPPED
+from cpp_pipeline.launch.remote_entry import DO_NOT_RETRY, PUT_ASIDE
 from cpp_pipeline.storage.place import at
 
 TRAIN = """
@@ -142,9 +145,69 @@ def test_parts_have_results_of_their_own(root: UPath) -> None:
     assert [stored(root, f"parts/{n:05d}/result.json") is not None for n in range(3)] == [True, True, False]
 
 
-def test_only_the_first_node_writes(root: UPath) -> None:
-    assert run(root, flags=("--node=1",)).returncode == 0
-    assert at(root / "job").names() == []
+def node(root: UPath, *worker: str, **flags: float) -> subprocess.Popen[str]:
+    """Another node than the first; its pod goes on until that one has committed."""
+    given = ("--node=1", *(f"--{name}={value}" for name, value in flags.items()))
+    return subprocess.Popen(
+        command(root, *worker, flags=given), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def until(process: subprocess.Popen[str], words: str) -> None:
+    """Read what a process says until it says so."""
+    assert process.stdout is not None
+    said = []
+    late = threading.Timer(60, process.kill)
+    late.start()
+    for line in process.stdout:
+        said.append(line)
+        if words in line:
+            late.cancel()
+            return
+    raise AssertionError("".join(said))
+
+
+def test_another_node_writes_nothing_and_ends_when_the_first_has_committed(root: UPath) -> None:
+    other = node(root)
+    until(other, "waiting until node 0 has committed")
+    assert at(root / "job").names() == [] and other.poll() is None
+    assert run(root).returncode == 0
+    assert other.wait(30) == 0
+    late = node(root)
+    until(late, "has its result already")
+    assert late.wait(30) == 0
+
+
+def test_another_node_takes_part_again_when_the_first_begins_anew(root: UPath) -> None:
+    """Node 0 was lost between the end of the command and its commit: its replacement is not left alone."""
+    files.claim(root / "job", {"pod": "lost"})
+    other = node(root)
+    until(other, "waiting until node 0 has committed")
+    files.claim(root / "job", {"pod": "its replacement"})
+    until(other, "taking part again")
+    until(other, "from 5")  # the command runs once more
+    assert run(root).returncode == 0
+    assert other.wait(30) == 0
+
+
+def test_another_node_is_not_kept_in_a_command_whose_result_is_there(root: UPath) -> None:
+    other = node(root, sys.executable, "-c", "import time; print('alone', flush=True); time.sleep(60)")
+    until(other, "alone")
+    assert run(root).returncode == 0
+    assert other.wait(30) == 0
+
+
+def test_another_node_waits_for_so_long_and_is_then_replaced(root: UPath) -> None:
+    other = node(root, peer_seconds=0.5)
+    until(other, "error: node 0 has committed nothing for 0.5 s")
+    assert other.wait(30) == PUT_ASIDE == STOPPED
+
+
+def test_a_failure_of_another_node_is_one_unless_the_result_is_there(root: UPath) -> None:
+    broken = (sys.executable, "-c", "raise SystemExit(7)")
+    assert run(root, *broken, flags=("--node=1",)).returncode == 7
+    assert run(root).returncode == 0
+    assert run(root, *broken, flags=("--node=1",)).returncode == 0
 
 
 def test_of_two_attempts_at_one_time_one_result_counts_and_is_whole(root: UPath) -> None:

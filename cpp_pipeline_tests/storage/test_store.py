@@ -17,7 +17,7 @@ from cpp_pipeline.schemas import TABLES
 from cpp_pipeline.storage.parquet import content_version
 from cpp_pipeline.storage.place import Refused, at
 from cpp_pipeline.storage.scratch import scratch_file
-from cpp_pipeline.storage.store import Provenance, Store
+from cpp_pipeline.storage.store import JOB_DAYS, Provenance, Store
 
 LISTING = TABLES["repo_dump"]
 
@@ -185,6 +185,31 @@ def test_a_work_folder_is_found_again_by_the_same_inputs_only(store: Store) -> N
     assert (store.work("base_checkpoint", "a" * 32) / "state").exists()
     assert not (store.work("base_checkpoint", "b" * 32) / "state").exists()
     assert not first.exists()
+
+
+def test_only_one_s_own_job_folder_goes_with_its_work(store: Store) -> None:
+    """Of other inputs a Job may be running, for another run that will fetch its result."""
+    mine, theirs = (store.job_folder(store.work("base_checkpoint", digest * 32)) for digest in "ab")
+    other = store.job_folder(store.work("sft_checkpoint", "a" * 32))
+    for folder in (mine, theirs, other):
+        at(folder / "00001" / "mirror.json").write(b"{}")
+    store.work("base_checkpoint", "a" * 32)
+    assert at(theirs / "00001" / "mirror.json").read() == b"{}"  # a run with other settings has begun
+    store.end_work("base_checkpoint", "a" * 32)
+    assert store.place("jobs").names() == sorted([theirs.name, other.name])
+    store.end_work("base_checkpoint", "b" * 32)
+    assert store.place("jobs").names() == [other.name]
+
+
+def test_a_job_folder_that_nobody_came_back_for_goes_in_time(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    left, other = (store.job_folder(store.work(name, "b" * 32)) for name in ("base_checkpoint", "sft_checkpoint"))
+    for folder in (left, other):
+        at(folder / "attempts" / "00001.json").write(b"{}")
+    now = time.time()
+    for days, names in ((JOB_DAYS - 1, [left.name, other.name]), (JOB_DAYS + 1, [other.name])):
+        monkeypatch.setattr(time, "time", lambda days=days: now + days * 24 * 3600)
+        store.end_work("base_checkpoint", "a" * 32)
+        assert store.place("jobs").names() == names
 
 
 @settings(deadline=None)

@@ -30,6 +30,8 @@ NAME_LENGTH = 52
 """A pod's host name is the Job's name with the index, in 63 characters."""
 DO_NOT_RETRY = (2, 42)
 """Exit codes after which another attempt would end the same: wrong flags, and that of `remote_entry`."""
+STOPPED = 143
+"""Exit code of a process that was told to save and end; of several nodes all end so when one is told to."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,13 @@ def worker_command(module: str, flags: Sequence[str], shape: Shape, job: str) ->
     """How a module is started inside a pod: alone, or by torchrun with one process a GPU."""
     if shape.nodes > 1:
         rendezvous = [
+            "--node=$(JOB_COMPLETION_INDEX)",
             f"--nnodes={shape.nodes}",
             "--rdzv-backend=c10d",
             f"--rdzv-endpoint={job}-0.{job}:{RENDEZVOUS_PORT}",
             f"--rdzv-id={job}",
+            # ranks go by these names, in the order of text: the node of index 0, which keeps the output, is the first
+            f"--local-addr={job}-$(JOB_COMPLETION_INDEX).{job}",
         ]
         return [*TORCHRUN, *rendezvous, f"--nproc-per-node={max(1, shape.gpus)}", "-m", module, *flags]
     if shape.gpus > 1:
@@ -159,12 +164,17 @@ def _completions(request: JobRequest) -> Manifest:
 
 
 def _failure_rules(request: JobRequest) -> list[Manifest]:
-    codes = {"containerName": CONTAINER, "operator": "In", "values": list(DO_NOT_RETRY)}
-    return [
-        {"action": "FailJob", "onExitCodes": codes},
+    rules = [
+        _on_codes("FailJob", *DO_NOT_RETRY),
         # eviction, preemption, a node that goes: no failure of the command
         {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
     ]
+    # one node's disruption ends the others too, and their pods have no condition that says so
+    return [*rules, _on_codes("Ignore", STOPPED)] if request.shape.nodes > 1 else rules
+
+
+def _on_codes(action: str, *codes: int) -> Manifest:
+    return {"action": action, "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": list(codes)}}
 
 
 def _pod(request: JobRequest) -> Manifest:

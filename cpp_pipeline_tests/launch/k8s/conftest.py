@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,9 @@ from cpp_pipeline.launch.k8s.api import Cluster as Api
 from cpp_pipeline.launch.k8s.client import PipesK8sJobClient
 from cpp_pipeline.launch.k8s.manifest import JobRequest, Manifest, manifests
 from cpp_pipeline.launch.k8s.shapes import Shape
+from cpp_pipeline.storage.place import at
 from cpp_pipeline_tests.cluster.fixtures import Cluster, cluster
+from cpp_pipeline_tests.cluster.waiting import PATIENCE_SECONDS
 
 __all__ = ["cluster"]
 SMALL = Shape(cpu="100m", memory="64Mi", disk="1Gi", shm="16Mi")
@@ -37,17 +39,24 @@ def api(cluster: Cluster, kubeconfig: str) -> Api:
 
 
 @pytest.fixture
-def shared_root(request: pytest.FixtureRequest, cluster: Cluster, tmp_path: Path) -> str:
+def shared_root(request: pytest.FixtureRequest, cluster: Cluster, tmp_path: Path) -> Iterator[str]:
     """A storage root that tests and pods see, of this machine or (parameter `gcs`) in a bucket.
 
-    On a real cluster it lies in the bucket of `CLUSTER_ROOT`.
+    On a real cluster it lies in the bucket of `CLUSTER_ROOT`, and is removed after the test.
     """
+    wanted = getattr(request, "param", "")
     if cluster.simulator is not None:
-        in_bucket = getattr(request, "param", "") == "gcs"
-        return f"{request.getfixturevalue('bucket')}/root" if in_bucket else str(tmp_path / "root")
+        yield f"{request.getfixturevalue('bucket')}/root" if wanted == "gcs" else str(tmp_path / "root")
+        return
+    if wanted == "local":
+        pytest.skip("pods of a real cluster do not see a folder of this machine")
     if not os.environ.get("CLUSTER_ROOT"):
         pytest.skip("CLUSTER_ROOT=gs://bucket/prefix names no storage that this cluster can reach")
-    return f"{os.environ['CLUSTER_ROOT']}/{cluster.namespace}"
+    root = f"{os.environ['CLUSTER_ROOT']}/{cluster.namespace}"
+    try:
+        yield root
+    finally:
+        at(root).delete()
 
 
 def request(cluster: Cluster, name: str, code: str, **changes: Any) -> JobRequest:
@@ -115,6 +124,6 @@ def run_job(
     **options: Any,
 ) -> Ran:
     """Run a Job by the client, as a step."""
-    client = PipesK8sJobClient(api, **{"tick_seconds": 1.0, "pending_seconds": 60.0, **options})
+    client = PipesK8sJobClient(api, **{"tick_seconds": 1.0, "pending_seconds": PATIENCE_SECONDS, **options})
     listed: list[Manifest] = manifests(job)
     return run_step(lambda context: client.run(context=context, manifests=listed, is_done=is_done))

@@ -16,14 +16,16 @@ from kubernetes.client import ApiException
 
 from cpp_pipeline.launch.k8s.api import RIGHTS, ClusterError
 from cpp_pipeline.launch.k8s.api import Cluster as Api
+from cpp_pipeline.launch.k8s.manifest import STOPPED, job_manifest
 from cpp_pipeline_tests.cluster.fixtures import Cluster
-from cpp_pipeline_tests.cluster.waiting import evict, pods, printing, wait_for
+from cpp_pipeline_tests.cluster.waiting import PATIENCE_SECONDS, evict, pods, printing, wait_for
 from cpp_pipeline_tests.launch.k8s.conftest import Ran, request, run_job
 
 PIPES = (
     "from dagster_pipes import open_dagster_pipes\n"
     "with open_dagster_pipes() as p: p.log.info('from inside'); print('plain line', flush=True)"
 )
+COMPLETION_INDEX = "batch.kubernetes.io/job-completion-index"
 STOPPABLE = (
     "import signal,sys,time; signal.signal(15, lambda *a: sys.exit(143)); print('ready', flush=True); time.sleep(60)"
 )
@@ -105,7 +107,7 @@ def test_a_job_that_does_something_else_is_not_adopted_and_not_deleted(cluster: 
 def test_waiting_for_a_machine_is_bounded_and_explained(cluster: Cluster, api: Api) -> None:
     job = request(cluster, "queue", "pass")
     huge = replace(job, shape=replace(job.shape, gpus=8, accelerator="nvidia-none"))
-    ran = run_job(cluster, api, huge, is_done=lambda: False, pending_seconds=1.5)
+    ran = run_job(cluster, api, huge, is_done=lambda: False, pending_seconds=PATIENCE_SECONDS / 60)
     assert ran.failure is not None
     assert "no running pod for" in str(ran.failure.description)
     assert "nodes are available" in str(ran.failure.description)
@@ -116,7 +118,7 @@ def test_waiting_for_a_machine_is_bounded_and_explained(cluster: Cluster, api: A
 
 def test_an_image_that_is_not_there_is_named(cluster: Cluster, api: Api) -> None:
     job = replace(request(cluster, "image", "pass"), image="registry.invalid/a@sha256:" + "1" * 64)
-    ran = run_job(cluster, api, job, is_done=lambda: False, pending_seconds=3.0)
+    ran = run_job(cluster, api, job, is_done=lambda: False, pending_seconds=PATIENCE_SECONDS / 30)
     assert ran.failure is not None and "ErrImagePull" in str(ran.failure.description)
 
 
@@ -205,15 +207,28 @@ def test_several_nodes_run_side_by_side_with_their_service(cluster: Cluster, api
     job = request(cluster, "nodes", "import os, time; print('node', os.environ['JOB_COMPLETION_INDEX']); time.sleep(1)")
     ran = run_job(cluster, api, replace(job, shape=replace(job.shape, nodes=2)))
     assert ran.success, ran.failure
-    assert sorted(p.metadata.labels["batch.kubernetes.io/job-completion-index"] for p in pods(cluster, "nodes")) == [
-        "0",
-        "1",
-    ]
+    assert sorted(p.metadata.labels[COMPLETION_INDEX] for p in pods(cluster, "nodes")) == ["0", "1"]
     (service,) = [
         s for s in cluster.core.list_namespaced_service(cluster.namespace).items if s.metadata.name == "nodes"
     ]
     assert service.spec.cluster_ip == "None"
     assert [o.kind for o in service.metadata.owner_references] == ["Job"]  # so it goes with the Job
+
+
+def test_nodes_that_end_because_another_one_was_disrupted_are_no_failures(cluster: Cluster, api: Api) -> None:
+    code = f"exit({STOPPED} if __import__('os').environ['JOB_COMPLETION_INDEX'] == '1' else 0)"
+    job = request(cluster, "peers", code, backoff_limit=0)
+    cluster.batch.create_namespaced_job(
+        cluster.namespace, job_manifest(replace(job, shape=replace(job.shape, nodes=2)))
+    )
+    seen: set[str] = set()
+
+    def replaced() -> bool:
+        seen.update(p.metadata.name for p in pods(cluster, "peers") if p.metadata.labels[COMPLETION_INDEX] == "1")
+        return len(seen) >= 3
+
+    wait_for(replaced)
+    assert not cluster.batch.read_namespaced_job("peers", cluster.namespace).status.failed
 
 
 def test_history_that_the_server_has_forgotten_is_made_up_for(cluster: Cluster, api: Api) -> None:
@@ -266,7 +281,7 @@ def test_cancelling_deletes_the_job_and_its_pods(cluster: Cluster, api: Api, kub
     try:
         printing(cluster, "cancel", "ready")
         os.kill(process.pid, signal.SIGTERM)
-        out, _ = process.communicate(timeout=30)
+        out, _ = process.communicate(timeout=PATIENCE_SECONDS)
     finally:
         process.kill()
     wait_for(lambda: gone(cluster, "cancel"))

@@ -20,13 +20,15 @@ from urllib3.exceptions import HTTPError
 from cpp_pipeline.launch.k8s.launcher import KubernetesLauncher
 from cpp_pipeline.launch.local import Launcher
 from cpp_pipeline.storage.assets import StoreResource, folder_asset
-from cpp_pipeline.storage.store import Store
+from cpp_pipeline.storage.store import Provenance, Store
 from cpp_pipeline_tests.cluster import scheduling
 from cpp_pipeline_tests.cluster.fixtures import Cluster
 from cpp_pipeline_tests.cluster.simulator import GPU, GPU_TAINT
-from cpp_pipeline_tests.cluster.waiting import evict, pods, wait_for
+from cpp_pipeline_tests.cluster.waiting import PATIENCE_SECONDS, evict, pods, wait_for
 from cpp_pipeline_tests.models.material import make_shards, make_tokenizer
 
+INDEX = "batch.kubernetes.io/job-completion-index"
+NOTHING = "0" * 32
 STEPS = 120
 NO_HANG_SECONDS = 240.0
 
@@ -56,19 +58,19 @@ def base_checkpoint(context: dg.AssetExecutionContext, work: Path) -> Mapping[st
     return {}
 
 
-def fill(root: str) -> Store:
+def fill(root: str) -> None:
     """A root with a tokenizer and shards."""
     store = Store(root)
-    provenance = dict.fromkeys(("code_version", "config_digest", "inputs_digest", "data_version"), "0")
-    for kind, name, make in (
-        ("checkpoints", "tokenizer", make_tokenizer),
-        ("shards", "pretraining_corpus", lambda f: make_shards(f, Path(root) / "checkpoints" / "tokenizer")),
-    ):
-        folder = Path(str(store.folder(kind, name)))
-        make(folder)
-        facts = {"data_sha256": "0", "provenance": {"asset": name, "partition": None, **provenance}}
-        (folder / "result.json").write_text(json.dumps(facts))
-    return store
+
+    def publish(kind: str, name: str, make: Callable[[Path], Path]) -> None:
+        folder = make(store.work(name, NOTHING) / "made")
+        (folder / "result.json").write_text(json.dumps({"data_sha256": "0"}))
+        store.publish(kind, folder, Provenance(name, None, "0", "0", "0", "0"))
+        store.end_work(name, NOTHING)
+
+    publish("checkpoints", "tokenizer", make_tokenizer)
+    tokenizer = store.local_folder("checkpoints", "tokenizer")
+    publish("shards", "pretraining_corpus", lambda folder: make_shards(folder, tokenizer))
 
 
 def materialize(root: str, launcher: object) -> dg.ExecuteInProcessResult:
@@ -76,20 +78,31 @@ def materialize(root: str, launcher: object) -> dg.ExecuteInProcessResult:
     return dg.materialize([base_checkpoint], resources=resources, raise_on_error=False)
 
 
-def outcome(root: str) -> tuple[bytes, dict[str, Any]]:
+Outcome = tuple[bytes, dict[str, Any]]
+
+
+def outcome(root: str) -> Outcome:
     """Loss curve and result of the published checkpoint."""
-    folder = Path(root) / "checkpoints" / "base_checkpoint"
-    result = json.loads((folder / "result.json").read_text())
-    return (folder / "metrics.jsonl").read_bytes(), result
+    folder = Store(root).local_folder("checkpoints", "base_checkpoint")
+    return (folder / "metrics.jsonl").read_bytes(), json.loads((folder / "result.json").read_text())
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, dict[str, Any]]:
-    """What training without any disturbance gives, as a process of this machine."""
-    root = str(tmp_path_factory.mktemp("undisturbed"))
-    fill(root)
-    assert materialize(root, Launcher()).success
-    return outcome(root)
+_KEPT: list[Outcome] = []
+
+
+@pytest.fixture
+def undisturbed(cluster: Cluster, kubeconfig: str, shared_root: str, tmp_path: Path) -> Outcome:
+    """What training without any disturbance gives, once for all tests.
+
+    It is a process of this machine, or of the real cluster, whose processors may round otherwise.
+    """
+    if not _KEPT:
+        simulated = cluster.simulator is not None
+        root = str(tmp_path / "undisturbed") if simulated else f"{shared_root}/undisturbed"
+        fill(root)
+        assert materialize(root, Launcher() if simulated else launcher(cluster, kubeconfig, root)).success
+        _KEPT.append(outcome(root))
+    return _KEPT[0]
 
 
 @contextmanager
@@ -118,13 +131,18 @@ def writers(cluster: Cluster) -> Iterator[list[set[str]]]:
 class Moment:
     """Points of a run at which it can be disturbed."""
 
-    def __init__(self, cluster: Cluster, root: str) -> None:
-        self.cluster, self.root = cluster, Path(root)
+    def __init__(self, cluster: Cluster, root: str, node: str) -> None:
+        self.cluster, self.store, self.node = cluster, Store(root), node
         self.used: set[str] = set()
 
     def _mirrors(self) -> list[tuple[int, list[str]]]:
-        found = sorted(self.root.glob("jobs/base_checkpoint-*/0*/mirror.json"))
-        return [(int(p.parent.name), list(json.loads(p.read_text())["files"])) for p in found]
+        """What each attempt has in storage, in their order."""
+        found = []
+        for name in sorted(self.store.place("jobs").files()):
+            content = self.store.place(f"jobs/{name}").read() if name.endswith("/mirror.json") else None
+            if content is not None:
+                found.append((int(name.split("/")[-2]), list(json.loads(content)["files"])))
+        return found
 
     def pod(self) -> str:
         """A pod that runs and was not disturbed yet."""
@@ -132,6 +150,7 @@ class Moment:
         def look() -> str:
             jobs = self.cluster.batch.list_namespaced_job(self.cluster.namespace).items
             listed = [p for j in jobs for p in pods(self.cluster, j.metadata.name)]
+            listed = [p for p in listed if p.metadata.labels.get(INDEX, self.node) == self.node]
             living = [p.metadata.name for p in listed if p.status.phase == "Running"]
             return next((name for name in living if name not in self.used), "")
 
@@ -165,28 +184,27 @@ class Moment:
 SMALL = "cpu+cpu=500m+memory=1Gi+disk=1Gi"
 
 
+def launcher(cluster: Cluster, kubeconfig: str, root: str, **changes: Any) -> KubernetesLauncher:
+    """One that looks often."""
+    given = {"shape": SMALL, "config": kubeconfig, "tick_seconds": 1.0, "sync_seconds": 0.3, **changes}
+    return KubernetesLauncher(root=root, namespace=cluster.namespace, image=cluster.image, **given)
+
+
 def disturb(
-    cluster: Cluster, kubeconfig: str, root: str, plan: list[tuple[str, str]], shape: str = SMALL
+    cluster: Cluster, kubeconfig: str, root: str, plan: list[tuple[str, str]], shape: str = SMALL, node: str = "0"
 ) -> dg.ExecuteInProcessResult:
     """Train in the cluster; at each moment of the plan evict the pod or kill it."""
+    if "kill" in dict(plan).values():
+        cluster.only_simulated()
     fill(root)
     # A process that starts ignores its signal, as the first one of a container does: on a fast machine it would have
     # trained to the end within 15 s.
     grace = 2 if "starting" in dict(plan) else 15
-    launcher = KubernetesLauncher(
-        root=root,
-        namespace=cluster.namespace,
-        image=cluster.image,
-        shape=shape,
-        config=kubeconfig,
-        tick_seconds=1.0,
-        sync_seconds=0.3,
-        grace_seconds=grace,
-    )
+    used = launcher(cluster, kubeconfig, root, shape=shape, grace_seconds=grace)
     results: list[dg.ExecuteInProcessResult] = []
-    thread = threading.Thread(target=lambda: results.append(materialize(root, launcher)))
+    thread = threading.Thread(target=lambda: results.append(materialize(root, used)))
     thread.start()
-    moments = Moment(cluster, root)
+    moments = Moment(cluster, root, node)
     for moment, what in plan:
         choose: Callable[[], str] = getattr(moments, moment)
         name = choose()
@@ -196,7 +214,7 @@ def disturb(
             found = cluster.core.read_namespaced_pod(name, cluster.namespace)
             cluster.only_simulated().kubelet.kill(found.metadata.uid)
     started = time.monotonic()
-    thread.join(NO_HANG_SECONDS)
+    thread.join(max(NO_HANG_SECONDS, PATIENCE_SECONDS))
     assert not thread.is_alive(), f"still running {time.monotonic() - started:.0f} s after the last disturbance"
     return results[0]
 
@@ -212,15 +230,21 @@ PLANS = {
 }
 
 
+FAST = ("training", "starting", "committing", "killed-then-evicted")
+
+
 @pytest.mark.parametrize(
-    "plan", [pytest.param(name, marks=[] if name == "training" else pytest.mark.slow) for name in PLANS]
+    ("plan", "shared_root"),
+    [pytest.param(n, "gcs" if n == "training" else "", marks=[] if n in FAST else pytest.mark.slow) for n in PLANS],
+    indirect=["shared_root"],
+    ids=list(PLANS),
 )
 def test_training_survives(
     plan: str,
     cluster: Cluster,
     kubeconfig: str,
     shared_root: str,
-    undisturbed: tuple[bytes, dict[str, Any]],
+    undisturbed: Outcome,
 ) -> None:
     with writers(cluster) as seen:
         result = disturb(cluster, kubeconfig, shared_root, PLANS[plan])
@@ -237,7 +261,7 @@ def test_training_survives(
 
 @pytest.mark.slow
 def test_processes_that_share_the_gpus_of_a_node_survive_too(
-    cluster: Cluster, kubeconfig: str, shared_root: str, undisturbed: tuple[bytes, dict[str, Any]]
+    cluster: Cluster, kubeconfig: str, shared_root: str, undisturbed: Outcome
 ) -> None:
     """The simulated GPUs are none: what is shown is torchrun in a pod, its end by a signal, and who writes."""
     simulator = cluster.only_simulated()
@@ -251,3 +275,28 @@ def test_processes_that_share_the_gpus_of_a_node_survive_too(
     losses, alone = ([json.loads(line)["loss"] for line in c.splitlines()] for c in (curve, undisturbed[0]))
     assert losses[:5] == pytest.approx(alone[:5], rel=1e-4) and len(losses) == STEPS
     assert max(len(s) for s in seen) == 1 and len(set().union(*seen)) > 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("node", "plan"), [("0", ("training", "evict")), ("1", ("training", "evict")), ("0", ("committing", "kill"))]
+)
+def test_several_nodes_survive_the_loss_of_one(
+    node: str,
+    plan: tuple[str, str],
+    cluster: Cluster,
+    kubeconfig: str,
+    shared_root: str,
+    undisturbed: Outcome,
+) -> None:
+    with writers(cluster) as seen:
+        result = disturb(cluster, kubeconfig, shared_root, [plan], f"{SMALL}+nodes=2", node)
+    assert result.success, [e.event_specific_data for e in result.get_step_failure_events()]
+    curve, facts = outcome(shared_root)
+    assert facts["environment"]["processes"] == 2
+    losses, alone = ([json.loads(line)["loss"] for line in c.splitlines()] for c in (curve, undisturbed[0]))
+    assert losses[:5] == pytest.approx(alone[:5], rel=1e-4) and len(losses) == STEPS
+    for index in "01":
+        assert max(len([p for p in s if p.split("-")[-2] == index]) for s in seen) == 1
+    (job,) = cluster.batch.list_namespaced_job(cluster.namespace).items
+    assert (job.status.failed or 0) <= (plan[1] == "kill")  # what the loss of one did to the other counts for nothing

@@ -1,10 +1,11 @@
 """The same asset on this machine and in a cluster, and what a run finds that others have left."""
 
 import json
+import os
 import re
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from cpp_pipeline.launch.choose import launcher
 from cpp_pipeline.launch.k8s.api import Cluster as Api
 from cpp_pipeline.launch.k8s.cleanup import delete_jobs_of, jobs_of_dead_runs
 from cpp_pipeline.launch.k8s.launcher import KubernetesLauncher, job_name
-from cpp_pipeline.launch.k8s.manifest import NAME_LENGTH
+from cpp_pipeline.launch.k8s.manifest import NAME_LENGTH, JobRequest
 from cpp_pipeline.launch.k8s.refusals import refuse_local_root, refuse_loopback
 from cpp_pipeline.launch.local import Join, Launcher
 from cpp_pipeline.settings import Settings
@@ -24,11 +25,24 @@ from cpp_pipeline.storage.scratch import scratch_file
 from cpp_pipeline.storage.store import Provenance, Store
 from cpp_pipeline_tests.cluster.fixtures import Cluster
 from cpp_pipeline_tests.cluster.manifests import PATIENT, job, pod_spec
-from cpp_pipeline_tests.cluster.waiting import evict, pods, printing, wait_for
+from cpp_pipeline_tests.cluster.waiting import PATIENCE_SECONDS, evict, pods, printing, wait_for
+from cpp_pipeline_tests.launch.k8s import worker
 
-WORKER = "cpp_pipeline_tests.launch.k8s.worker"
+WORKER = worker.__name__
 IN_EVERY_STORAGE = pytest.mark.parametrize("shared_root", ["local", "gcs"], indirect=True)
-SHAPE = "cpu+cpu=100m+memory=64Mi+disk=1Gi+shm=16Mi"
+PACE = {"seconds": 0.5} if os.environ.get("KUBECONFIG") else {}
+"""Of steps that are disturbed: through a real cluster's API that takes its time."""
+SHAPE = "cpu+cpu=100m+memory=512Mi+disk=1Gi+shm=16Mi"
+
+
+class Sending(KubernetesLauncher):
+    """Sends the worker's text along: images hold the project and none of its tests."""
+
+    def request(self, *given: Any, **named: Any) -> JobRequest:
+        made = super().request(*given, **named)
+        at = list(made.command).index(WORKER)
+        text = Path(worker.__file__).read_text()
+        return replace(made, command=[*made.command[: at - 1], "-c", text, *made.command[at + 1 :]])
 
 
 def trained(join: Join | None = None, **flags: Any) -> dg.AssetsDefinition:
@@ -79,7 +93,7 @@ def setup(cluster: Cluster, kubeconfig: str, shared_root: str) -> Setup:
     store.publish("checkpoints", base, Provenance("base_checkpoint", None, "", "", "", "0"))
     return Setup(
         shared_root,
-        KubernetesLauncher(
+        Sending(
             root=shared_root,
             namespace=cluster.namespace,
             image=cluster.image,
@@ -132,11 +146,11 @@ def test_work_in_parts_is_joined_and_an_evicted_part_goes_on(setup: Setup, clust
         (output / "result.json").write_text(json.dumps({"weights_sha256": "joined"}))
 
     results: list[dg.ExecuteInProcessResult] = []
-    split = KubernetesLauncher(**{**fields(setup.launcher), "parts": 3})
-    thread = in_background(results, lambda: setup.materialize(trained(join, steps=20), used=split))
+    split = Sending(**{**fields(setup.launcher), "parts": 3})
+    thread = in_background(results, lambda: setup.materialize(trained(join, steps=20, **PACE), used=split))
     name = wait_for(lambda: [j.metadata.name for j in cluster.batch.list_namespaced_job(cluster.namespace).items])[0]
     evict(cluster, printing(cluster, name, "step 5").metadata.name)
-    thread.join(90)
+    thread.join(PATIENCE_SECONDS)
     assert results[0].success, failure_of(results[0])
     lines = (Store(setup.root).local_folder("checkpoints", "sft_checkpoint") / "metrics.jsonl").read_text().splitlines()
     found = [(row["part"], row["step"]) for row in map(json.loads, lines)]
@@ -153,7 +167,7 @@ def test_a_failed_command_is_a_failed_step_with_its_reason(setup: Setup, cluster
 @IN_EVERY_STORAGE
 def test_an_evicted_run_goes_on_where_it_was(setup: Setup, cluster: Cluster) -> None:
     results: list[dg.ExecuteInProcessResult] = []
-    asset = trained(steps=40)
+    asset = trained(steps=40, **PACE)
     thread = in_background(results, lambda: setup.materialize(asset))
     label = "dagster/op=sft_checkpoint"
     name = wait_for(
@@ -165,7 +179,7 @@ def test_an_evicted_run_goes_on_where_it_was(setup: Setup, cluster: Cluster) -> 
     evict(cluster, pod.metadata.name)
     second = printing(cluster, name, "from step")
     assert second.metadata.name != pod.metadata.name
-    thread.join(60)
+    thread.join(PATIENCE_SECONDS)
     assert results[0].success, failure_of(results[0])
     lines = (Store(setup.root).local_folder("checkpoints", "sft_checkpoint") / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == list(range(40))
@@ -177,7 +191,7 @@ def test_a_committed_result_of_a_killed_run_is_used(setup: Setup, cluster: Clust
     asset = trained()
     kept: list[str] = []
 
-    class Dying(KubernetesLauncher):
+    class Dying(Sending):
         def run(self, context: Any, module: str, arguments: Any, output: Path, join: Any = None) -> Any:
             super().run(context, module, arguments, output, join)
             for file in output.iterdir():
@@ -199,7 +213,7 @@ def left_behind(setup: Setup, cluster: Cluster, run_id: str) -> str:
 
     labels: list[str] = []
 
-    class Looking(KubernetesLauncher):
+    class Looking(Sending):
         def _end_others(self, context: Any, api: Any, request: Any) -> None:
             labels.append(request.labels[WORK_LABEL])
             raise dg.Failure("seen enough")

@@ -11,6 +11,7 @@ import pytest
 from cpp_pipeline.launch.k8s.manifest import (
     DO_NOT_RETRY,
     NAME_LENGTH,
+    STOPPED,
     TORCHRUN,
     JobRequest,
     job_manifest,
@@ -62,9 +63,11 @@ def test_what_every_job_has(name: str) -> None:
     volumes = {v["name"]: v["emptyDir"] for v in spec["volumes"]}
     assert volumes[mounts["/dev/shm"]]["medium"] == "Memory"
     assert {"name": "TMPDIR", "value": "/scratch"} in container["env"] and "/scratch" in mounts
-    stop, ignore = job["spec"]["podFailurePolicy"]["rules"]
+    stop, ignore, *others = job["spec"]["podFailurePolicy"]["rules"]
     assert (stop["action"], stop["onExitCodes"]["values"]) == ("FailJob", list(DO_NOT_RETRY))
     assert (ignore["action"], ignore["onPodConditions"][0]["type"]) == ("Ignore", "DisruptionTarget")
+    # one process that is told to stop is one failure; several nodes are told so by the disruption of one of them
+    assert [(o["action"], o["onExitCodes"]["values"]) for o in others] == [("Ignore", [STOPPED])] * (name == "nodes")
 
 
 def test_gpus_and_spot_decide_the_place() -> None:
@@ -87,6 +90,8 @@ def test_several_gpus_and_several_nodes_are_started_by_torchrun() -> None:
     assert node[:4] == [*TORCHRUN, "--standalone"] and "--nproc-per-node=8" in node
     many = worker_command("m.train", [], shape("h100x8+nodes=2"), "job")
     assert "--rdzv-endpoint=job-0.job:29400" in many and "--nnodes=2" in many
+    assert many[len(TORCHRUN)] == "--node=$(JOB_COMPLETION_INDEX)"
+    assert "--local-addr=job-$(JOB_COMPLETION_INDEX).job" in many
 
 
 def test_several_nodes_find_each_other_by_a_headless_service() -> None:

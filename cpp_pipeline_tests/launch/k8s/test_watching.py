@@ -19,15 +19,14 @@ import pytest
 from cpp_pipeline.launch.choose import kubernetes_launcher
 from cpp_pipeline.launch.k8s.api import Cluster as Api
 from cpp_pipeline.launch.k8s.client import PipesK8sJobClient
-from cpp_pipeline.launch.k8s.launcher import KubernetesLauncher
 from cpp_pipeline.launch.k8s.manifest import job_manifest, manifests
 from cpp_pipeline.settings import Settings
 from cpp_pipeline.storage.store import Store
 from cpp_pipeline_tests.cluster.fixtures import Cluster
-from cpp_pipeline_tests.cluster.waiting import pods, printing, wait_for
+from cpp_pipeline_tests.cluster.waiting import PATIENCE_SECONDS, pods, printing, wait_for
 from cpp_pipeline_tests.launch.k8s.conftest import Ran, request, run_job, run_step
 from cpp_pipeline_tests.launch.k8s.test_client import STOPPABLE, gone
-from cpp_pipeline_tests.launch.k8s.test_launcher import Setup, failure_of, fields, setup, trained
+from cpp_pipeline_tests.launch.k8s.test_launcher import Sending, Setup, failure_of, fields, setup, trained
 
 __all__ = ["setup"]
 LONG = "import time; print('ready', flush=True); time.sleep(30)"
@@ -55,7 +54,7 @@ def interrupted(cluster: Cluster, kubeconfig: str, *, cancel: bool) -> None:
     try:
         printing(cluster, "moved", "ready")
         os.kill(process.pid, signal.SIGTERM)
-        process.wait(timeout=30)
+        process.wait(timeout=PATIENCE_SECONDS)
     finally:
         process.kill()
 
@@ -79,7 +78,7 @@ def test_the_launcher_knows_whether_it_is_in_a_pod() -> None:
     assert [kubernetes_launcher(found).in_pod for found in (inside, Settings())] == [True, False]
 
 
-class KilledAtFirst(KubernetesLauncher):
+class KilledAtFirst(Sending):
     """As if the process of the first try had been killed while its Job was at work: nobody tidies up."""
 
     def _run_job(self, context: Any, module: str, arguments: Mapping[str, object], job: Any, folders: Any) -> None:
@@ -102,7 +101,8 @@ def test_the_next_try_of_a_killed_step_follows_its_job(setup: Setup, cluster: Cl
 
 def test_an_image_that_is_not_there_ends_it_soon_and_names_the_setting(cluster: Cluster, api: Api) -> None:
     image = "registry.invalid/a@sha256:" + "1" * 64
-    ran = run_job(cluster, api, replace(request(cluster, "image", "pass"), image=image), image_seconds=1.0)
+    job = replace(request(cluster, "image", "pass"), image=image)
+    ran = run_job(cluster, api, job, image_seconds=PATIENCE_SECONDS / 90)
     assert ran.failure is not None and not ran.failure.allow_retries
     assert "CPP_PIPELINE_K8S_IMAGE" in str(ran.failure.description) and image in str(ran.failure.description)
     wait_for(lambda: gone(cluster, "image"))

@@ -28,7 +28,7 @@ from cpp_pipeline.sandbox.pool.leases import Terms
 from cpp_pipeline.sandbox.types import Job
 from cpp_pipeline_tests.cluster.fixtures import Cluster, cluster
 from cpp_pipeline_tests.cluster.manifests import pod_spec
-from cpp_pipeline_tests.cluster.pools import NAME, listed, make_pool
+from cpp_pipeline_tests.cluster.pools import NAME, listed, make_pool, need_pod_network
 from cpp_pipeline_tests.cluster.waiting import wait_for
 from cpp_pipeline_tests.sandbox.controller.stand_in import StandIn, served
 
@@ -46,6 +46,7 @@ def claims(cluster: Cluster, **more: Any) -> Claims:
 
 @contextlib.contextmanager
 def judging(cluster: Cluster, **terms: Any) -> Iterator[PoolJudge]:
+    need_pod_network(cluster)
     judge = PoolJudge(claims(cluster), Terms(**{"most": 2, "again_seconds": 0.2, **terms}))
     try:
         wait_for(lambda: judge.wait_seconds() == 0)
@@ -119,6 +120,7 @@ def test_an_empty_pool_is_a_429_that_says_when_to_come_again(cluster: Cluster) -
 
 
 def test_a_client_waits_until_the_pool_has_a_pod(cluster: Cluster) -> None:
+    need_pod_network(cluster)
     judge = PoolJudge(claims(cluster), Terms(most=1, again_seconds=0.2))
     with served(Service(judge)) as url, SandboxClient(url) as client, ThreadPoolExecutor(1) as thread:
         asked = thread.submit(client.batch_verify, [job("")])
@@ -128,6 +130,7 @@ def test_a_client_waits_until_the_pool_has_a_pod(cluster: Cluster) -> None:
 
 
 def test_a_pod_that_starts_longer_than_work_waits_serves_work_that_comes_later(cluster: Cluster) -> None:
+    need_pod_network(cluster)
     make_pool(cluster, 0, starts_seconds=4.0)
     judge = PoolJudge(claims(cluster), Terms(most=1, patience_seconds=0.5, again_seconds=0.2))
     with served(Service(judge)) as url, SandboxClient(url) as client:
