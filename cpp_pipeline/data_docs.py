@@ -22,7 +22,7 @@ Written by `{COMMAND}` from `cpp_pipeline/schemas/`; a test fails when it is out
 
 A table lies in `<root>/tables/<table>/`, as `<dump>.parquet` for each dump when it is partitioned and as `all.parquet`
 when it is joined over all dumps. The check `fits_schema` holds each to what is said here before anything is made from
-it. "from" names the columns of other tables that a column is made from; without any it is made here.
+it; floats are finite. "from" names the columns of other tables that a column is made from; without any it is made here.
 """
 
 
@@ -40,7 +40,7 @@ def text(specs: dict[str, dg.AssetSpec]) -> str:
 
 def _table(table: Table, group: str) -> Iterator[str]:
     kind = "one file a dump" if table.partitioned else "joined"
-    key = f"key {', '.join(f'`{k}`' for k in table.key)}" if table.key else "no key"
+    key = f"key {', '.join(f'`{k}`' for k in table.key)}" if table.key else f"no key: {table.no_key}"
     yield from (f"## {table.name}", "", table.description, "", f"Group {group}, {kind}, {key}.", "")
     yield from ("| column | type | values | meaning | from |", "|---|---|---|---|---|")
     found = origins(table)

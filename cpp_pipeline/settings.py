@@ -89,9 +89,15 @@ class Settings:
     executor: str = "in_process"
     """Where runs of the Dagster instance work on their steps: in_process, multiprocess, or k8s, as pods."""
     max_concurrent: int = 0
-    """Steps that one run works on side by side; 0: one a core, or with k8s as many as there are."""
+    """Steps worked on side by side: with k8s of all runs together, an equal share for each run that the instance
+    allows at a time; with multiprocess of one run. 0: one a core, or with k8s as many as there are."""
     step_shape: str = "cpu"
     """Machine of the steps' pods, written as `k8s_shape`: `cpu+spot; source_files: cpu-large+spot`."""
+    watch_shape: str = "cpu+cpu=500m+memory=4Gi+disk=20Gi"
+    """Machine of steps that do little themselves: checks, and with `CPP_PIPELINE_LAUNCHER=k8s` steps that start a Job
+    and wait for it, perhaps for days, so never on Spot. Such a step writes the Job's smaller inputs, fetches what it
+    made (a checkpoint of the largest preset: 1.6 GB; samples and their report), and publishes it; a check streams a
+    table, or fetches a checkpoint or the token shards (4 GB at the largest presets)."""
     step_retries: int = 0
     """How often a step is tried again, as when its pod was lost; what has to be changed first is not tried again."""
     kubernetes_service_host: str = ""

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -36,6 +37,13 @@ def write_dump(folder: Path, *numbers: int) -> Path:
     for number in numbers:
         (folder / f"area_{number}.cpp").write_text(SOURCE.format(number=number))
     return folder
+
+
+def write_archive(path: Path, *numbers: int) -> Path:
+    """A dump that is one tar."""
+    with tarfile.open(path, "w") as archive:
+        archive.add(write_dump(path.with_suffix(""), *numbers), "inside")
+    return path
 
 
 class Place:

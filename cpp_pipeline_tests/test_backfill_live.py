@@ -1,4 +1,4 @@
-"""A backfill over 50 dumps by a real daemon, as the UI launches it: one dump is bad, the others finish."""
+"""A backfill over 50 dumps by a real daemon, as the UI launches it: around one that is gone and one that is cut off."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
 from cpp_pipeline.storage.dumps import add_dump
 from cpp_pipeline.storage.failures import failed_dumps
-from cpp_pipeline_tests.daemon import Place, write_dump
+from cpp_pipeline_tests.daemon import Place, write_archive, write_dump
 
 pytestmark = pytest.mark.slow
 
 DUMPS = 50
-BAD = "dump-07"
+BAD, CUT = "dump-07", "dump-11"
 PATIENCE_SECONDS = 2400.0
 TABLES = (
     "repo_dump",
@@ -74,11 +74,17 @@ def times(place: Place) -> dict[tuple[str, str | None], str]:
 def test_a_backfill_over_fifty_dumps_finishes_around_a_bad_one_and_its_repair_touches_nothing_else(
     tmp_path: Path,
 ) -> None:
+    from cpp_pipeline.defs.checks_dumps import dump_checks
+
     place = Place(tmp_path)
     keys = [f"dump-{number:02d}" for number in range(DUMPS)]
+    dumps = tmp_path / "dumps"
     for number, key in enumerate(keys):
-        add_dump(place.store, write_dump(tmp_path / "dumps" / key, number, number + 1), key)
-    bad = tmp_path / "dumps" / BAD
+        made = write_archive(dumps / f"{key}.tar", number, number + 1) if key == CUT else None
+        add_dump(place.store, made or write_dump(dumps / key, number, number + 1), key)
+    bad, cut = dumps / BAD, dumps / f"{CUT}.tar"
+    whole = cut.read_bytes()
+    cut.write_bytes(whole[:2000])
     bad.rename(tmp_path / "elsewhere")
     with place.instance() as instance:
         instance.add_dynamic_partitions("repo_dumps", keys)
@@ -88,17 +94,22 @@ def test_a_backfill_over_fifty_dumps_finishes_around_a_bad_one_and_its_repair_to
         print(f"backfill over {DUMPS} dumps: {time.monotonic() - began:.0f} s")
         assert place.store.partitions("docstring_pairs") == [key for key in keys if key != BAD]
         with place.instance() as instance:
-            causes = failed_dumps(instance)
-        assert causes.keys() == {BAD}
+            causes = failed_dumps(instance, dump_checks)
+        assert causes.keys() == {BAD, CUT}
+        assert "broken archive" in causes[CUT] and f"{CUT}.tar" in causes[CUT]
         assert f"{bad} does not exist" in causes[BAD] and f"`cpp-pipeline dumps remove {BAD}`" in causes[BAD]
 
         before = times(place)
         (tmp_path / "elsewhere").rename(bad)
+        cut.write_bytes(whole)
         began = time.monotonic()
-        assert launch(place, [BAD]) == BulkActionStatus.COMPLETED_SUCCESS
-        print(f"backfill over the repaired one: {time.monotonic() - began:.0f} s")
+        assert launch(place, [BAD, CUT]) == BulkActionStatus.COMPLETED_SUCCESS
+        print(f"backfill over the repaired ones: {time.monotonic() - began:.0f} s")
+        with place.instance() as instance:
+            assert failed_dumps(instance, dump_checks) == {}
     after = times(place)
     assert {key for _, key in after.keys() - before.keys()} == {BAD}
-    assert {what for what in before if before[what] != after[what]} == {(name, None) for name in JOINED}
+    changed = {what for what in before if before[what] != after[what] and what[1] != CUT}
+    assert changed == {(name, None) for name in JOINED}
     assert place.store.scan("compared_dumps").collect().height == DUMPS
     assert place.store.scan("duplicate_pairs").collect().height == DUMPS - 1

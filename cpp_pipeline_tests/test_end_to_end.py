@@ -84,6 +84,7 @@ def test_the_ui_shows_every_asset_with_rows_preview_and_plot(root: Path, monkeyp
             assert ("plot" in shown) is (int(count or 0) > 0), name
         else:
             assert {"plot", "curve"} & shown.keys(), name
+            assert {"preview", "metrics"} & shown.keys(), name
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,39 @@ def test_missing_unknown_and_mistyped_columns_are_named() -> None:
         LISTING.frame([row(colour="red")])
 
 
+def test_numbers_are_finite_also_in_lists_of_solutions() -> None:
+    table = TABLES["gspo_prompts"]
+    floats = [0.5, float("nan"), float("inf"), float("-inf"), None]
+    good = {c.name: [] if c.dtype.is_nested() else 1 if c.dtype == pl.Int64 else "x" for c in table.columns}
+    rows = [{**good, "problem_id": str(n), "pass_rate": x} for n, x in enumerate(floats)]
+    assert table.violations(table.frame(rows)) == {
+        "pass_rate is not finite": 3,
+        "pass_rate < 0": 1,
+        "pass_rate > 1": 2,
+    }
+    solutions = [[], [{"code": "a", "score": 1.0}, {"code": "b", "score": None}]]
+    solutions += [[{"code": "a", "score": x}] for x in floats[1:4]]
+    rows = [
+        {**good, "problem_id": str(n), "pass_rate": None, "reference_solutions": s} for n, s in enumerate(solutions)
+    ]
+    assert table.violations(table.frame(rows)) == {"reference_solutions is not finite": 3}
+
+
+def test_every_float_has_a_rule_against_what_is_no_number() -> None:
+    floats = [(t, c) for t in TABLES.values() for c in t.columns if c.dtype == pl.Float64]
+    assert len(floats) > 10
+    for table, column in floats:
+        rows = pl.LazyFrame(
+            {c.name: pl.Series([float("nan")] if c is column else [None], dtype=c.dtype) for c in table.columns}
+        )
+        assert table.violations(rows)[f"{column.name} is not finite"] == 1, f"{table.name}.{column.name}"
+
+
+def test_a_table_has_a_key_or_says_why_not() -> None:
+    for table in TABLES.values():
+        assert bool(table.key) != bool(table.no_key), table.name
+
+
 def test_every_table_is_described_and_its_key_exists() -> None:
     for table in TABLES.values():
         names = [c.name for c in table.columns]

@@ -9,6 +9,7 @@ import json
 import dagster as dg
 import polars as pl
 
+from cpp_pipeline.defs.checks_dumps import dump_checks
 from cpp_pipeline.defs.resources import SETTINGS
 from cpp_pipeline.storage import automation, watch
 from cpp_pipeline.storage.assets import StoreResource
@@ -76,22 +77,24 @@ data_follows_dumps = dg.AutomationConditionSensorDefinition(
 @asset_check(
     asset=_INVENTORY[0],
     name=_INVENTORY[1],
-    description="No dump is missing or out of date here because its last run failed; names those that are, and why.",
+    description="No dump is missing or out of date here because its last run failed, holds up the joined tables with a "
+    "failed blocking check, or could be read in part only; names those that do, the cause and the way out.",
 )
 def no_dump_failed(context: dg.AssetCheckExecutionContext, asset: pl.LazyFrame) -> dg.AssetCheckResult:
     """List what failed by the records of this instance."""
-    failed = failed_dumps(context.instance)
+    failed = failed_dumps(context.instance, dump_checks)
     return dg.AssetCheckResult(passed=not failed, severity=dg.AssetCheckSeverity.WARN, metadata={"failed": failed})
 
 
 @dg.sensor(
     minimum_interval_seconds=300,
     default_status=_SENSOR,
-    description="Reports to the check no_dump_failed of duplicate_pairs when a dump fails, or is repaired.",
+    description="Reports to the check no_dump_failed of duplicate_pairs when a dump or a check of it fails, or is "
+    "repaired.",
 )
 def failed_dumps_reported(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Tell of failed dumps between the runs of the joined tables."""
-    failed = failed_dumps(context.instance)
+    failed = failed_dumps(context.instance, dump_checks)
     cursor = json.dumps(failed)
     if cursor == (context.cursor or "{}"):
         return dg.SensorResult(skip_reason=f"as before: {len(failed)} failed dumps", cursor=cursor)

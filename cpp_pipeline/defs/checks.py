@@ -5,11 +5,13 @@ Does not belong here: what two tables say together (`checks_leaks`), folders (`c
 """
 
 from collections.abc import Callable
+from fractions import Fraction
 
 import dagster as dg
 import polars as pl
 
 from cpp_pipeline.curate.files import is_permissive
+from cpp_pipeline.rollouts.preference import MIN_MARGIN, MIN_SIMILARITY
 from cpp_pipeline.schemas import TABLES, Table
 from cpp_pipeline.storage.assets import repo_dumps
 from cpp_pipeline.storage.checks import asset_check, told
@@ -87,10 +89,22 @@ _VERDICT_DISAGREES = pl.any_horizontal(
     pl.col("count") > pl.col("k"),
 )
 
+_CHOSEN = pl.col("chosen_passed")
+_GAIN, _LEAST = _CHOSEN - pl.col("rejected_passed"), Fraction(str(MIN_MARGIN))
+_NO_PREFERENCE = pl.any_horizontal(
+    _CHOSEN > _TOTAL,
+    _GAIN * _LEAST.denominator < _TOTAL * _LEAST.numerator,
+    (pl.col("margin") - _GAIN / _TOTAL).abs() > 1e-9,
+    pl.col("chosen_passes_all") != (_CHOSEN == _TOTAL),
+    pl.col("similarity") <= MIN_SIMILARITY,
+    pl.col("chosen") == pl.col("rejected"),
+)
+
 schema_checks = [_fits_schema(table) for table in TABLES.values()]
 
 filled_checks = [
-    _has_rows(name) for name in ("eval_problems", "train_problems", "combined_sft", "gspo_prompts", "router_sft")
+    _has_rows(name)
+    for name in ("eval_problems", "train_problems", "combined_sft", "combined_cmake", "gspo_prompts", "router_sft")
 ]
 
 row_checks = [
@@ -165,15 +179,14 @@ row_checks = [
     ),
     *(
         _rows(name, "nothing_is_blank", "Every row asks something and answers it.", _blank("instruction", "response"))
-        for name in ("docstring_sft", "combined_sft", "cmake_sft")
+        for name in ("docstring_sft", "combined_sft", "cmake_sft", "combined_cmake")
     ),
     _rows(
         "preference_pairs",
         "chosen_beats_rejected",
-        "Chosen passes more tests than rejected, and the two are similar but not equal.",
-        (pl.col("chosen_passed") <= pl.col("rejected_passed"))
-        | (pl.col("similarity") <= 0.7)
-        | (pl.col("chosen") == pl.col("rejected")),
+        "Chosen passes more tests than rejected, by the least margin or more; margin and flag are what the counts "
+        "say; the two are similar but not equal.",
+        _NO_PREFERENCE,
     ),
     _rows(
         "gspo_prompts",

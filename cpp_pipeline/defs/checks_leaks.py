@@ -7,6 +7,7 @@ Does not belong here: how closeness is found (`curate/decontaminate`), the token
 import dagster as dg
 import polars as pl
 
+from cpp_pipeline.corpus.cmake import HELD_OUT, answer_key, request_key
 from cpp_pipeline.schemas import TABLES
 from cpp_pipeline.storage.checks import asset_check, told
 
@@ -49,6 +50,11 @@ def _no_solution(table: str, key: pl.Expr) -> dg.AssetChecksDefinition:
     return _apart(table, "no_held_out_solution", words, key, "eval_problems", theirs)
 
 
+def _no_project(name: str, what: str, mine: pl.Expr, theirs: pl.Expr) -> dg.AssetChecksDefinition:
+    words = f"No row {what} the same as a held-out CMake project."
+    return _apart("combined_cmake", name, words, mine, "cmake_problems", theirs.filter(HELD_OUT))
+
+
 def _not_near(table: str, key: pl.Expr) -> dg.AssetChecksDefinition:
     words = "No row comes from one that the decontamination report names."
     return _apart(table, "nothing_near_held_out", words, key, "decontamination_report", pl.col("row_id"))
@@ -67,6 +73,8 @@ leak_checks = [
     _no_problem("gspo_prompts", _ID),
     _no_solution("docstring_sft", _bare(pl.col("response"))),
     _no_solution("combined_sft", pl.when(pl.col("source") != "pass_k").then(_bare(pl.col("response")))),
+    _no_project("no_held_out_request", "asks", *map(request_key, (pl.col("instruction"), pl.col("instruction")))),
+    _no_project("no_held_out_answer", "answers", *map(answer_key, (pl.col("response"), pl.col("reference")))),
     _not_near("docstring_sft", _PAIR_ID),
     _not_near("pass_k_sft", _ID),
     _not_near("combined_sft", _OF_COMBINED),

@@ -1,18 +1,18 @@
 """Corpus: what each training stage reads, and proof that no held-out problem is in it."""
 
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import polars as pl
 
-from cpp_pipeline.corpus import sft
+from cpp_pipeline.corpus import cmake, sft
 from cpp_pipeline.corpus.mixing import build_corpus, tokenizer_texts
 from cpp_pipeline.corpus.tokenizer import train_tokenizer
 from cpp_pipeline.curate.decontaminate import hits, training_texts
 from cpp_pipeline.curate.representatives import without_duplicates
 from cpp_pipeline.defs.resources import PRESET, SETTINGS, join_engine
-from cpp_pipeline.storage.assets import folder_asset, table_asset, write_result
+from cpp_pipeline.storage.assets import table_asset
+from cpp_pipeline.storage.folder_assets import folder_asset, write_result
 from cpp_pipeline.storage.previews import corpus_facts, tokenizer_facts
 
 _SEED = {"seed": SETTINGS.seed}
@@ -42,6 +42,7 @@ def decontamination_report(
 @folder_asset(
     "tokenizer",
     kind="checkpoints",
+    shown=tokenizer_facts,
     group="corpus",
     kinds={"huggingface"},
     deps=["clean_files", "train_problems", "decontamination_report"],
@@ -49,7 +50,7 @@ def decontamination_report(
     config={"vocab": PRESET.shape.vocab, **_SEED},
     description="Byte-level BPE with the FIM and chat specials, as `tokenizer.json`.",
 )
-def tokenizer(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
+def tokenizer(context: dg.AssetExecutionContext, work: Path) -> None:
     """Train the tokenizer on kept files and problems."""
     store = context.resources.storage.store
     texts = tokenizer_texts(
@@ -61,12 +62,12 @@ def tokenizer(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
     )
     facts = train_tokenizer(texts, PRESET.shape.vocab, work)
     write_result(work, "tokenizer", facts)
-    return tokenizer_facts(work)
 
 
 @folder_asset(
     "pretraining_corpus",
     kind="shards",
+    shown=corpus_facts,
     group="corpus",
     kinds={"numpy"},
     deps=["clean_files", "docstring_pairs", "duplicate_pairs", "train_problems", "decontamination_report", "tokenizer"],
@@ -74,7 +75,7 @@ def tokenizer(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
     config={"tokens": PRESET.corpus_tokens, "row": PRESET.seq_tokens, **_SEED},
     description="Packed token shards: raw 40 %, random FIM 40 %, structured FIM 20 % of the tokens.",
 )
-def pretraining_corpus(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
+def pretraining_corpus(context: dg.AssetExecutionContext, work: Path) -> None:
     """Mix, tokenize and pack what the base model reads."""
     store = context.resources.storage.store
     tokenizer_folder = store.local_folder("checkpoints", "tokenizer")
@@ -90,7 +91,6 @@ def pretraining_corpus(context: dg.AssetExecutionContext, work: Path) -> dict[st
         excluded_ids=sft.excluded(store.scan("decontamination_report")),
     )
     write_result(work, "pretraining_corpus", stats)
-    return corpus_facts(work, tokenizer_folder, stats)
 
 
 @table_asset(
@@ -161,3 +161,17 @@ def combined_sft(
         PRESET,
         SETTINGS.seed,
     )
+
+
+@table_asset(
+    "combined_cmake",
+    group="corpus",
+    kinds={"polars"},
+    code=["corpus/cmake.py"],
+    plots={"combined_cmake": "source"},
+)
+def combined_cmake(
+    context: dg.AssetExecutionContext, cmake_sft: pl.LazyFrame, cmake_problems: pl.LazyFrame
+) -> pl.LazyFrame:
+    """Join the CMake rows of dumps and of generated projects."""
+    return cmake.combined_cmake(cmake_sft, cmake_problems)

@@ -10,7 +10,7 @@ from cpp_pipeline.defs.code import CHECKPOINTS, VERDICTS
 from cpp_pipeline.defs.resources import PRESET, SETTINGS
 from cpp_pipeline.evaluation import model_page, reports
 from cpp_pipeline.rollouts.parts import join_parts
-from cpp_pipeline.storage.assets import folder_asset, write_result
+from cpp_pipeline.storage.folder_assets import folder_asset, write_result
 from cpp_pipeline.storage.previews import report_facts
 
 _SETUP = {"samples": PRESET.eval_samples, "seed": SETTINGS.seed, "preset": PRESET.name}
@@ -25,10 +25,9 @@ CODE_EVALS = {
 """Evaluation -> checkpoint, prompt format, evaluations it is compared with on the same problems."""
 
 
-def _finished(work: Path, name: str, metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Commit a report; what the UI shows of it."""
+def _finish(work: Path, name: str, metrics: Mapping[str, Mapping[str, Any]]) -> None:
+    """Commit a report."""
     write_result(work, name, {k: v["value"] for k, v in metrics.items()})
-    return report_facts(name, metrics)
 
 
 def _code_eval(name: str) -> dg.AssetsDefinition:
@@ -37,6 +36,7 @@ def _code_eval(name: str) -> dg.AssetsDefinition:
     @folder_asset(
         name,
         kind="reports",
+        shown=report_facts,
         group="evals",
         kinds={"pytorch", "cpp"},
         deps=[checkpoint, "eval_problems", "sandbox_canaries", *previous],
@@ -45,7 +45,7 @@ def _code_eval(name: str) -> dg.AssetsDefinition:
         resources=_NEEDS,
         description=f"pass@k of `{checkpoint}` on the held-out problems, with intervals and samples.",
     )
-    def evaluate(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
+    def evaluate(context: dg.AssetExecutionContext, work: Path) -> None:
         store = context.resources.storage.store
         launcher = context.resources.launcher
         samples = work / "samples"
@@ -74,7 +74,7 @@ def _code_eval(name: str) -> dg.AssetsDefinition:
             work,
             earlier,
         )
-        return _finished(work, name, metrics)
+        _finish(work, name, metrics)
 
     return evaluate
 
@@ -85,6 +85,7 @@ base_eval, sft_eval, gspo_eval, sft_control_eval = (_code_eval(name) for name in
 @folder_asset(
     "cmake_eval",
     kind="reports",
+    shown=report_facts,
     group="evals",
     kinds={"pytorch", "cmake"},
     deps=["cmake_checkpoint", "cmake_problems", "sandbox_canaries"],
@@ -93,7 +94,7 @@ base_eval, sft_eval, gspo_eval, sft_control_eval = (_code_eval(name) for name in
     resources=_NEEDS,
     description="CMake specialist on held-out generated projects: configures, targets right.",
 )
-def cmake_eval(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
+def cmake_eval(context: dg.AssetExecutionContext, work: Path) -> None:
     """Sample and judge the CMake specialist."""
     store, launcher = context.resources.storage.store, context.resources.launcher
     launcher.run(
@@ -108,12 +109,13 @@ def cmake_eval(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
         work / "samples",
     )
     metrics = reports.cmake_report("cmake_eval", work / "samples", work)
-    return _finished(work, "cmake_eval", metrics)
+    _finish(work, "cmake_eval", metrics)
 
 
 @folder_asset(
     "router_eval",
     kind="reports",
+    shown=report_facts,
     group="evals",
     kinds={"pytorch"},
     deps=["router_checkpoint", "router_sft"],
@@ -122,7 +124,7 @@ def cmake_eval(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
     resources=frozenset({"launcher"}),
     description="Router on phrasings that it never saw: right tool, arguments, well-formed calls.",
 )
-def router_eval(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
+def router_eval(context: dg.AssetExecutionContext, work: Path) -> None:
     """Route the held-out phrasings."""
     store, launcher = context.resources.storage.store, context.resources.launcher
     launcher.run(
@@ -135,12 +137,13 @@ def router_eval(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]
         work / "samples",
     )
     metrics = reports.router_report("router_eval", work / "samples", work)
-    return _finished(work, "router_eval", metrics)
+    _finish(work, "router_eval", metrics)
 
 
 @folder_asset(
     "agent_eval",
     kind="reports",
+    shown=report_facts,
     group="evals",
     kinds={"pytorch", "cpp"},
     deps=["agent_problems", "router_checkpoint", "gspo_checkpoint", "cmake_checkpoint", "sandbox_canaries"],
@@ -149,7 +152,7 @@ def router_eval(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]
     resources=_NEEDS,
     description="The whole agent on end-to-end tasks: route, act, verify, refine.",
 )
-def agent_eval(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
+def agent_eval(context: dg.AssetExecutionContext, work: Path) -> None:
     """Run the agent on its tasks."""
     store, launcher = context.resources.storage.store, context.resources.launcher
     launcher.run(
@@ -166,7 +169,7 @@ def agent_eval(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
         work / "samples",
     )
     metrics = reports.agent_report("agent_eval", work / "samples", work)
-    return _finished(work, "agent_eval", metrics)
+    _finish(work, "agent_eval", metrics)
 
 
 _REPORTED = (*CODE_EVALS, "cmake_eval", "router_eval", "agent_eval")
@@ -175,6 +178,7 @@ _REPORTED = (*CODE_EVALS, "cmake_eval", "router_eval", "agent_eval")
 @folder_asset(
     "model_report",
     kind="reports",
+    shown=report_facts,
     group="evals",
     kinds={"html"},
     deps=[*_REPORTED, *CHECKPOINTS],
@@ -182,10 +186,10 @@ _REPORTED = (*CODE_EVALS, "cmake_eval", "router_eval", "agent_eval")
     config={"preset": PRESET.name},
     description="One page over all stages: figures, intervals, targets, control, model card.",
 )
-def model_report(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
+def model_report(context: dg.AssetExecutionContext, work: Path) -> None:
     """Join all evaluations and stages into one page."""
     store = context.resources.storage.store
     evaluations = {n: store.local_folder("reports", n) for n in _REPORTED}
     stages = {n: store.result("checkpoints", n) or {} for n in CHECKPOINTS}
     metrics = model_page.model_report(PRESET.name, evaluations, stages, work)
-    return _finished(work, "model_report", metrics)
+    _finish(work, "model_report", metrics)

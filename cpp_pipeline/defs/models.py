@@ -6,28 +6,23 @@ from typing import Any
 
 import dagster as dg
 
-from cpp_pipeline.corpus.cmake import cmake_training_rows
 from cpp_pipeline.corpus.sft import kept_problems
 from cpp_pipeline.defs.code import VERDICTS
 from cpp_pipeline.defs.resources import PRESET, SETTINGS
 from cpp_pipeline.rollouts.preference import training_pairs
-from cpp_pipeline.storage.assets import folder_asset
+from cpp_pipeline.storage.folder_assets import folder_asset
+from cpp_pipeline.storage.previews import checkpoint_facts
 from cpp_pipeline.storage.scratch import scratch_file
-from cpp_pipeline.training.curves import loss_curve
 
-_COMMON = ["models"]
 _LAUNCH = frozenset({"launcher"})
 Decorator = Callable[[Callable[..., Any]], dg.AssetsDefinition]
 
 
-def _train(
-    context: dg.AssetExecutionContext, work: Path, stage: str, **arguments: object
-) -> dict[str, dg.MetadataValue]:
-    """Run a stage; the plot of its metrics goes into the UI."""
+def _train(context: dg.AssetExecutionContext, work: Path, stage: str, **arguments: object) -> None:
+    """Run a stage."""
     context.resources.launcher.run(
         context, f"cpp_pipeline.training.{stage}", {"seed": SETTINGS.seed, **arguments}, work
     )
-    return {"curve": dg.MetadataValue.md(loss_curve(work / "metrics.jsonl", context.asset_key.path[-1]))}
 
 
 def _checkpoint(context: dg.AssetExecutionContext, name: str) -> object:
@@ -44,10 +39,11 @@ def _model(
     return folder_asset(
         name,
         kind="checkpoints",
+        shown=checkpoint_facts,
         group="models",
         kinds={"pytorch", "huggingface"},
         deps=deps,
-        code=[*_COMMON, code, *(VERDICTS if sandbox else [])],
+        code=["models", code, *(VERDICTS if sandbox else [])],
         config={"preset": PRESET.name, "seed": SETTINGS.seed, **config},
         description=description,
         resources=_LAUNCH | ({"sandbox"} if sandbox else set()),
@@ -62,9 +58,9 @@ def _model(
     steps=PRESET.base_steps,
     batch=PRESET.base_batch,
 )
-def base_checkpoint(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
+def base_checkpoint(context: dg.AssetExecutionContext, work: Path) -> None:
     """Train the base model."""
-    return _train(
+    _train(
         context,
         work,
         "base",
@@ -74,46 +70,41 @@ def base_checkpoint(context: dg.AssetExecutionContext, work: Path) -> dict[str, 
     )
 
 
-@_model(
+def _sft(name: str, parent: str, steps: int, description: str) -> dg.AssetsDefinition:
+    @_model(
+        name,
+        deps=[parent, "combined_sft"],
+        code="training/sft.py",
+        description=description,
+        steps=steps,
+        batch=PRESET.sft_batch,
+    )
+    def fine_tune(context: dg.AssetExecutionContext, work: Path) -> None:
+        _train(
+            context,
+            work,
+            "sft",
+            data=_table(context, "combined_sft"),
+            checkpoint_path=_checkpoint(context, parent),
+            steps=steps,
+            batch=PRESET.sft_batch,
+        )
+
+    return fine_tune
+
+
+sft_checkpoint = _sft(
     "sft_checkpoint",
-    deps=["base_checkpoint", "combined_sft"],
-    code="training/sft.py",
-    description="Supervised fine-tuning on `combined_sft`, loss on the answer.",
-    steps=PRESET.sft_steps,
-    batch=PRESET.sft_batch,
+    "base_checkpoint",
+    PRESET.sft_steps,
+    "Supervised fine-tuning on `combined_sft`, loss on the answer.",
 )
-def sft_checkpoint(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
-    """Fine-tune the base model."""
-    return _train(
-        context,
-        work,
-        "sft",
-        data=_table(context, "combined_sft"),
-        checkpoint_path=_checkpoint(context, "base_checkpoint"),
-        steps=PRESET.sft_steps,
-        batch=PRESET.sft_batch,
-    )
-
-
-@_model(
+sft_control_checkpoint = _sft(
     "sft_control_checkpoint",
-    deps=["sft_checkpoint", "combined_sft"],
-    code="training/sft.py",
-    description="Control beside GSPO: the same SFT data for more steps. Nothing is trained from it.",
-    steps=PRESET.control_steps,
-    batch=PRESET.sft_batch,
+    "sft_checkpoint",
+    PRESET.control_steps,
+    "Control beside GSPO: the same SFT data for more steps. Nothing is trained from it.",
 )
-def sft_control_checkpoint(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
-    """Fine-tune further instead of GSPO."""
-    return _train(
-        context,
-        work,
-        "sft",
-        data=_table(context, "combined_sft"),
-        checkpoint_path=_checkpoint(context, "sft_checkpoint"),
-        steps=PRESET.control_steps,
-        batch=PRESET.sft_batch,
-    )
 
 
 @_model(
@@ -123,13 +114,13 @@ def sft_control_checkpoint(context: dg.AssetExecutionContext, work: Path) -> dic
     description="DPO on `preference_pairs` and `near_misses`; an optional start for GSPO, not used by default.",
     steps=PRESET.preference_steps,
 )
-def preference_checkpoint(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
+def preference_checkpoint(context: dg.AssetExecutionContext, work: Path) -> None:
     """Train on pairs from the SFT model."""
     store = context.resources.storage.store
     problems = kept_problems(store.scan("train_problems"), store.scan("decontamination_report"))
     data = scratch_file()
     training_pairs(store.scan("preference_pairs"), store.scan("near_misses"), problems).sink_parquet(data)
-    return _train(
+    _train(
         context,
         work,
         "preference",
@@ -151,9 +142,9 @@ def preference_checkpoint(context: dg.AssetExecutionContext, work: Path) -> dict
     lr=PRESET.gspo_lr,
     epsilon=[PRESET.gspo_epsilon, PRESET.gspo_epsilon_high],
 )
-def gspo_checkpoint(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
+def gspo_checkpoint(context: dg.AssetExecutionContext, work: Path) -> None:
     """Train on rewards from the sandbox."""
-    return _train(
+    _train(
         context,
         work,
         "gspo",
@@ -172,21 +163,18 @@ def gspo_checkpoint(context: dg.AssetExecutionContext, work: Path) -> dict[str, 
 
 @_model(
     "cmake_checkpoint",
-    deps=["cmake_sft", "cmake_problems", "tokenizer"],
+    deps=["combined_cmake", "tokenizer"],
     code="training/cmake.py",
     description="CMake specialist from scratch, on dump rows that configured and on generated projects.",
     steps=PRESET.cmake_steps,
 )
-def cmake_checkpoint(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
+def cmake_checkpoint(context: dg.AssetExecutionContext, work: Path) -> None:
     """Train the CMake specialist."""
-    store = context.resources.storage.store
-    data = scratch_file()
-    cmake_training_rows(store.scan("cmake_sft"), store.scan("cmake_problems")).sink_parquet(data)
-    return _train(
+    _train(
         context,
         work,
         "cmake",
-        data=data,
+        data=_table(context, "combined_cmake"),
         tokenizer=_checkpoint(context, "tokenizer"),
         preset=PRESET.name,
     )
@@ -200,9 +188,9 @@ def cmake_checkpoint(context: dg.AssetExecutionContext, work: Path) -> dict[str,
     "tests the format and the pipeline, not FunctionGemma's quality.",
     steps=PRESET.router_steps,
 )
-def router_checkpoint(context: dg.AssetExecutionContext, work: Path) -> dict[str, Any]:
+def router_checkpoint(context: dg.AssetExecutionContext, work: Path) -> None:
     """Train the router."""
-    return _train(
+    _train(
         context,
         work,
         "router",

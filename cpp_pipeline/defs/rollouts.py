@@ -76,7 +76,7 @@ def sft_pass_k_solutions(context: dg.AssetExecutionContext) -> pl.LazyFrame:
     group="rollouts",
     kinds={"polars"},
     code=["rollouts/preference.py", "curate", "corpus/sft.py"],
-    config={"min_similarity": 0.7, "min_margin": 0.2},
+    config={"min_similarity": preference.MIN_SIMILARITY, "min_margin": preference.MIN_MARGIN},
     plots={"preference_pairs": "margin"},
 )
 def preference_pairs(
@@ -88,7 +88,7 @@ def preference_pairs(
     """Pair similar solutions of clearly different score."""
     solutions = kept_problems(sft_pass_k_solutions, decontamination_report)
     problems = kept_problems(train_problems, decontamination_report)
-    return preference.pairs(solutions, problems, min_similarity=0.7, min_margin=0.2)
+    return preference.pairs(solutions, problems)
 
 
 @table_asset(

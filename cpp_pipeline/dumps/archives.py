@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from cpp_pipeline.dumps import zips
-from cpp_pipeline.dumps.items import Bad, name_trouble, printable
+from cpp_pipeline.dumps.items import Bad, cut_short, name_trouble, printable
 from cpp_pipeline.dumps.packed import TooMuch, counted, open_packed, unpacked_limit
 from cpp_pipeline.dumps.remote import NoRoom, need_room
 
@@ -102,11 +102,11 @@ def extract(
                 else:
                     written += found
     except TooMuch as error:
-        yield Bad(place, "archive too large", f"{error}; the rest is not read")
+        yield cut_short(place, "archive too large", error)
     except NoRoom:
         raise
     except _BROKEN as error:
-        yield Bad(place, "broken archive", f"{type(error).__name__}: {error}; the rest is not read")
+        yield cut_short(place, "broken archive", f"{type(error).__name__}: {error}")
 
 
 def strip_single_folder(target: Path) -> Path:
@@ -145,7 +145,22 @@ def _members(archive: Path, limits: Limits, budget: int) -> Iterator[_Member]:
 
 
 class _Header(tarfile.TarInfo):
-    """A header that does not read long names and attributes of any length into memory."""
+    """A header that does not read long names and attributes of any length into memory.
+
+    Nor is one that is cut off or damaged taken for the end of the archive, which is a block of zeros; `tarfile` does so
+    after the first member.
+    """
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
+        if len(buf) < tarfile.BLOCKSIZE:
+            raise tarfile.ReadError("it is cut off: no end mark")
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            if any(buf):
+                raise tarfile.ReadError(f"a damaged header: {error}") from None
+            raise
 
     def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
         if self.type in _HEADERS and self.size > _MAX_HEADER_BYTES:

@@ -22,7 +22,7 @@ from typing import cast
 
 import pygit2
 
-from cpp_pipeline.dumps.items import MAX_PATH_BYTES, Bad, Entry, path_text
+from cpp_pipeline.dumps.items import MAX_PATH_BYTES, Bad, Entry, cut_short, path_text
 
 pygit2.settings.owner_validation = False
 
@@ -178,7 +178,7 @@ def head_entries(store: GitStore, bad: list[Bad], place: str) -> Iterator[Entry]
         where = f"{place}/{path}"
         seen += 1
         if seen > MAX_ENTRIES:
-            bad.append(Bad(where, "too many files", f"more than {MAX_ENTRIES} entries; the rest is not read"))
+            bad.append(cut_short(where, "too many files", f"more than {MAX_ENTRIES} entries"))
             return
         if mode == 0o040000:
             visits[oid] += 1

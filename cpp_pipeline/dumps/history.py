@@ -22,7 +22,7 @@ from cpp_pipeline.dumps import kinds, licences
 from cpp_pipeline.dumps.amalgams import is_amalgamated
 from cpp_pipeline.dumps.gitstore import GitStore, UnreadableRepository, open_store
 from cpp_pipeline.dumps.isolated import Reader, ReaderEnded
-from cpp_pipeline.dumps.items import Bad, path_text, printable
+from cpp_pipeline.dumps.items import Bad, cut_short, path_text, printable
 from cpp_pipeline.dumps.parts import Parts
 from cpp_pipeline.dumps.registry import check_name
 from cpp_pipeline.dumps.remote import is_remote
@@ -81,7 +81,7 @@ def _dump_pairs(path: Path | str, dump: str, work: Path, shard: Shard) -> Iterat
                 try:
                     yield from reader.stream(_repository_pairs, place.repo, place.root, dump)
                 except ReaderEnded as error:
-                    yield Bad(place.repo.name, "reader ended", f"{error}; the rest is not read")
+                    yield cut_short(place.repo.name, "reader ended", error)
 
 
 def _repository_pairs(repo: Repo, root: Path, dump: str) -> Iterator[dict[str, object] | Bad]:

@@ -7,11 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from cpp_pipeline.dumps.kinds import Language
 
 MAX_DETAIL_TEXT = 2_000
 MAX_PATH_BYTES = 4_096
+CutShort = Literal[
+    "archive too large",
+    "broken archive",
+    "broken file",
+    "decompression bomb",
+    "missing object",
+    "reader ended",
+    "too many files",
+    "unreadable repository",
+]
+CUT_SHORT: tuple[str, ...] = get_args(CutShort)
+"""Reasons by which a dump is not whole: an archive, table or repository is damaged, or was not read to its end."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +56,11 @@ class Bad:
             "detail": f"{self.where}: {self.detail}",
             "text": printable(self.text[:MAX_DETAIL_TEXT]),
         }
+
+
+def cut_short(where: str, reason: CutShort, seen: object) -> Bad:
+    """The row for a part of the dump that is not read to its end."""
+    return Bad(where, reason, f"{seen}; the rest is not read")
 
 
 @dataclass(frozen=True)

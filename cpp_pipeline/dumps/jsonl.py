@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-from cpp_pipeline.dumps.items import Bad
+from cpp_pipeline.dumps.items import Bad, cut_short
 from cpp_pipeline.dumps.packed import TooMuch, counted, is_packed, open_packed, unpacked_limit
 from cpp_pipeline.dumps.progress import Progress
 from cpp_pipeline.dumps.remote import open_file, size_of
@@ -61,10 +61,10 @@ def json_records(file: Path | str, place: str, shard: Shard = WHOLE) -> Iterator
                     yield _record(line, f"{place}:{number}", number)
     except TooMuch as error:
         if shard.tells(place):
-            yield Bad(place, "decompression bomb", f"{error}; the rest is not read")
+            yield cut_short(place, "decompression bomb", error)
     except (OSError, EOFError, lzma.LZMAError, pa.ArrowException) as error:
         if part is not None or shard.tells(place):
-            yield Bad(place, "broken file", f"{type(error).__name__}: {error}; the rest is not read")
+            yield cut_short(place, "broken file", f"{type(error).__name__}: {error}")
 
 
 def line_ranges(file: Path | str, count: int, progress: Progress) -> list[Range]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from cpp_pipeline.dumps import archives, repos
 from cpp_pipeline.dumps.isolated import Reader, ReaderEnded
-from cpp_pipeline.dumps.items import Bad, path_text
+from cpp_pipeline.dumps.items import Bad, cut_short, path_text
 from cpp_pipeline.dumps.registry import detect_kind, file_kind
 from cpp_pipeline.dumps.remote import Remote, file_name, is_remote, local_path, need_room, open_remote
 from cpp_pipeline.dumps.repos import Loose, Repo
@@ -170,7 +170,7 @@ class Parts:
                 if not shared or self._shard.tells(bad.where):
                     self.bad.append(bad)
         except ReaderEnded as error:
-            self.bad.append(Bad(item.name, "broken archive", f"{error}; the rest is not read"))
+            self.bad.append(cut_short(item.name, "broken archive", error))
 
     def _local(self, item: Loose) -> Path:
         """The archive as a local file; an object is copied to scratch."""

@@ -16,7 +16,7 @@ import polars as pl
 
 from cpp_pipeline.dumps import manifest, rows
 from cpp_pipeline.dumps.isolated import Reader, ReaderEnded
-from cpp_pipeline.dumps.items import Bad
+from cpp_pipeline.dumps.items import Bad, cut_short
 from cpp_pipeline.dumps.parts import Parts
 from cpp_pipeline.dumps.progress import Progress, Tell, silent
 from cpp_pipeline.dumps.registry import check_name, detect_kind
@@ -94,7 +94,7 @@ def _items(path: Path | str, name: str, work: Path, shard: Shard) -> Iterator[ro
             try:
                 yield from reader.stream(rows.of_repository, place.repo, place.root, name, shard, known)
             except ReaderEnded as error:
-                yield Bad(place.repo.name, "reader ended", f"{error}; the rest is not read")
+                yield cut_short(place.repo.name, "reader ended", error)
         yield from _drained(parts.bad)
         for table in parts.tables():
             arguments = (table, name, shard, known)
@@ -103,7 +103,7 @@ def _items(path: Path | str, name: str, work: Path, shard: Shard) -> Iterator[ro
                     rows.of_table(*arguments) if is_in_process(table.file) else reader.stream(rows.of_table, *arguments)
                 )
             except ReaderEnded as error:
-                yield Bad(table.name, "reader ended", f"{error}; the rest is not read")
+                yield cut_short(table.name, "reader ended", error)
 
 
 def _drained(bad: list[Bad]) -> list[Bad]:

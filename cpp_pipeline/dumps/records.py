@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cpp_pipeline.dumps.items import Bad, RawFile, printable
+from cpp_pipeline.dumps.items import Bad, RawFile, cut_short, printable
 from cpp_pipeline.dumps.jsonl import json_records
 from cpp_pipeline.dumps.kinds import Language, language_of
 from cpp_pipeline.dumps.licences import declared
@@ -90,7 +90,7 @@ def from_parquet(
                 number += n_rows
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         if shard.tells(place):
-            yield Bad(place, "broken file", f"{type(error).__name__}: {error}; the rest is not read")
+            yield cut_short(place, "broken file", f"{type(error).__name__}: {error}")
 
 
 def _group(

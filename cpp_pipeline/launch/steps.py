@@ -7,14 +7,15 @@ backfills, sensors).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import dagster as dg
 
-from cpp_pipeline.launch.k8s.pods import placement, resources
-from cpp_pipeline.launch.k8s.shapes import STEP_SETTING, shape_for
+from cpp_pipeline.launch.k8s.pods import placement
+from cpp_pipeline.launch.k8s.pods import resources as resources_of
+from cpp_pipeline.launch.k8s.shapes import STEP_SETTING, WATCH_SETTING, shape_for
 from cpp_pipeline.settings import Settings
 
 _RETRY_SECONDS = 30.0
@@ -42,14 +43,18 @@ def executor(settings: Settings) -> dg.ExecutorDefinition:
 
 
 class StepOptions(NamedTuple):
-    """Arguments of an asset's decorator."""
+    """Arguments of the decorator of an asset or a check."""
 
     retry_policy: dg.RetryPolicy | None
     op_tags: dict[str, Any] | None
 
 
-def step_options(asset: str, settings: Settings | None = None) -> StepOptions:
-    """What the step of an asset is given: retries, and with `k8s` a machine.
+def step_options(
+    step: str, settings: Settings | None = None, *, resources: Collection[str] = (), is_check: bool = False
+) -> StepOptions:
+    """What the step of an asset or a check is given: retries, and with the executor `k8s` a machine.
+
+    `step` is the name of its op, of a check `ASSET_CHECK`; `resources` are those that it requires.
 
     Raises
     ------
@@ -61,8 +66,17 @@ def step_options(asset: str, settings: Settings | None = None) -> StepOptions:
     if settings.step_retries:
         policy = dg.RetryPolicy(settings.step_retries, delay=_RETRY_SECONDS, backoff=dg.Backoff.EXPONENTIAL)
     if settings.executor == "k8s":
-        shape = shape_for(settings.step_shape, asset, STEP_SETTING)
-        machine = {"container_config": {"resources": resources(shape)}, "pod_spec_config": placement(shape)}
+        # At once, since Dagster 1.13 cannot take up again a run of which a step has waited; a new pod takes its time.
+        policy = policy and dg.RetryPolicy(settings.step_retries)
+        watches = is_check or (settings.launcher == "k8s" and "launcher" in resources)
+        setting, name = (settings.watch_shape, WATCH_SETTING) if watches else (settings.step_shape, STEP_SETTING)
+        shape = shape_for(setting, step, name)
+        machine = {
+            "container_config": {"resources": resources_of(shape)},
+            "pod_spec_config": {"nodeSelector": {}, "tolerations": [], **placement(shape)},
+            # its keys replace those of the executor: a step that is not for Spot keeps nothing of one that is
+            "merge_behavior": "SHALLOW",
+        }
         tags = {"dagster-k8s/config": machine}
     return StepOptions(policy, tags)
 

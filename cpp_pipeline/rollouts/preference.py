@@ -17,6 +17,8 @@ import polars as pl
 from cpp_pipeline.curate.similarity import is_rename, similarity
 from cpp_pipeline.schemas import TABLES
 
+MIN_SIMILARITY, MIN_MARGIN = 0.7, 0.2
+
 
 class Judged(NamedTuple):
     """One judged solution, as far as pairing needs it."""
@@ -66,8 +68,8 @@ def best_pairs(
 def pairs(
     solutions: pl.LazyFrame,
     problems: pl.LazyFrame,
-    min_similarity: float = 0.7,
-    min_margin: float = 0.2,
+    min_similarity: float = MIN_SIMILARITY,
+    min_margin: float = MIN_MARGIN,
     cap_per_problem: int = 8,
 ) -> pl.LazyFrame:
     """Pair up the judged solutions of each problem.

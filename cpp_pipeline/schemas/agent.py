@@ -5,6 +5,8 @@ from __future__ import annotations
 from cpp_pipeline.schemas.columns import SIGNATURE, TESTS, VERDICTS, B, I, S, column
 from cpp_pipeline.schemas.table import Table
 
+_TOOLS = ("generate_code", "generate_cmake", "execute_code", "analyze_code")
+
 AGENT_TABLES = (
     Table(
         "sandbox_canaries",
@@ -59,7 +61,7 @@ AGENT_TABLES = (
             column("utterance", S, "what the user says"),
             column("prompt", S, "full prompt in FunctionGemma's format"),
             column("response", S, "function call, or plain text where no tool fits"),
-            column("tool", S, "name of the tool, or none"),
+            column("tool", S, "name of the tool, or none where no tool fits", isin=(*_TOOLS, "none")),
             column("arguments", S, "arguments as JSON"),
         ),
         ("row_id",),
@@ -72,7 +74,7 @@ AGENT_TABLES = (
         "An end-to-end task for the agent with the means to judge its answer.",
         (
             column("problem_id", S, "stable name"),
-            column("tool", S, "tool that a good route takes"),
+            column("tool", S, "tool that a good route takes", isin=_TOOLS),
             column("request", S, "what the user says"),
             column("attachments", S, "JSON object: handle -> text"),
             SIGNATURE,

@@ -70,4 +70,25 @@ CMAKE_TABLES = (
             "*": "generated",
         },
     ),
+    Table(
+        "combined_cmake",
+        "What the CMake specialist learns: an instruction and an answer that cmake configured.",
+        (
+            column("row_id", S, "stable name"),
+            column("source", S, "from a dump, or a generated project", isin=("dump", "generated")),
+            INSTRUCTION,
+            column("response", S, "CMakeLists.txt"),
+            LICENCE,
+            column("provenance", S, "dump:repo:path, or problem id"),
+        ),
+        ("row_id",),
+        sources={
+            "row_id": "cmake_sft.row_id cmake_problems.problem_id",
+            "source": "which of both tables the row is from",
+            "instruction": "cmake_sft.instruction cmake_problems.instruction",
+            "response": "cmake_sft.response cmake_problems.reference",
+            "licence": "cmake_sft.licence",
+            "provenance": "cmake_sft.dump cmake_sft.repo cmake_sft.path cmake_problems.problem_id",
+        },
+    ),
 )

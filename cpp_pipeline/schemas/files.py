@@ -93,7 +93,12 @@ FILE_TABLES = (
             DUMP,
             REPO,
             PATH,
-            column("reason", S, "licence, test, vendored, generated, amalgamated, too small, duplicate"),
+            column(
+                "reason",
+                S,
+                "the first rule that keeps it out",
+                isin=("licence", "test", "vendored", "generated", "amalgamated", "too small", "duplicate"),
+            ),
             column("detail", S, "what was seen"),
             column("size_bytes", I, "bytes", ge=0),
         ),

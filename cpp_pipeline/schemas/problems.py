@@ -89,10 +89,15 @@ PROBLEM_TABLES = (
         "decontamination_report",
         "A row of a training table that is too close to a held-out problem; it is not trained on.",
         (
-            column("table", S, "training table"),
+            column(
+                "table",
+                S,
+                "training table",
+                isin=("clean_files", "docstring_pairs", "diff_sft", "train_problems"),
+            ),
             column("row_id", S, "key of the row there"),
             column("problem_id", S, "held-out problem"),
-            column("rule", S, "verbatim, tokens, doc or split_key"),
+            column("rule", S, "what they share", isin=("verbatim", "tokens", "doc", "split_key")),
             column("matched", S, "the overlapping text"),
         ),
         ("table", "row_id", "problem_id", "rule"),

@@ -7,8 +7,13 @@ from collections.abc import Mapping
 from cpp_pipeline.schemas.columns import S, column
 from cpp_pipeline.schemas.table import Table
 
+_DAMAGED = "a damaged or hostile dump may have the same trouble twice in one place: a member named again in an archive"
+_PARSER = "a file on which the parser dies is told at each of its two readings"
 
-def _quarantine(table: str, partitioned: bool, sources: Mapping[str, str]) -> Table:
+
+def _quarantine(
+    table: str, partitioned: bool, sources: Mapping[str, str], key: tuple[str, ...] = (), no_key: str = ""
+) -> Table:
     return Table(
         f"{table}_quarantine",
         f"Rows kept out of `{table}`, each with its reason.",
@@ -18,16 +23,17 @@ def _quarantine(table: str, partitioned: bool, sources: Mapping[str, str]) -> Ta
             column("detail", S, "file, line, and what was seen"),
             column("text", S, "the text concerned, at most 2,000 characters"),
         ),
-        (),
+        key,
         partitioned,
         sources=sources,
+        no_key=no_key,
     )
 
 
 QUARANTINE_TABLES = (
-    _quarantine("source_files", True, {"*": "read in the dump"}),
-    _quarantine("commits", True, {"*": "read in the dump's git history"}),
-    _quarantine("repairs", True, {"*": "read in the dump's JSONL records"}),
+    _quarantine("source_files", True, {"*": "read in the dump"}, no_key=_DAMAGED),
+    _quarantine("commits", True, {"*": "read in the dump's git history"}, no_key=_DAMAGED),
+    _quarantine("repairs", True, {"*": "read in the dump's JSONL records"}, ("row_id",)),
     _quarantine(
         "docstring_pairs",
         True,
@@ -35,6 +41,7 @@ QUARANTINE_TABLES = (
             "row_id detail": "clean_files.repo clean_files.path, and what was seen in clean_files.content",
             "*": "clean_files.content",
         },
+        no_key=_PARSER,
     ),
     _quarantine(
         "diff_sft",
@@ -47,6 +54,7 @@ QUARANTINE_TABLES = (
                 "commits.before commits.after repairs.place repairs.title repairs.body repairs.before repairs.after"
             ),
         },
+        ("row_id",),
     ),
     _quarantine(
         "cmake_sft",
@@ -56,6 +64,7 @@ QUARANTINE_TABLES = (
             "text": "clean_files.content",
             "*": "told by cmake in the sandbox about clean_files.content, with the sources in clean_files.path",
         },
+        ("row_id",),
     ),
     _quarantine(
         "train_problems",
@@ -70,8 +79,14 @@ QUARANTINE_TABLES = (
                 "docstring_pairs.line"
             ),
         },
+        ("row_id",),
     ),
-    _quarantine("eval_problems", False, {"*": "the user's or bundled, with references judged in the sandbox"}),
+    _quarantine(
+        "eval_problems",
+        False,
+        {"*": "the user's or bundled, with references judged in the sandbox"},
+        no_key="two problem sets of the user may hold the same problem",
+    ),
     _quarantine(
         "combined_sft",
         False,
@@ -87,5 +102,6 @@ QUARANTINE_TABLES = (
                 "diff_sft.after repair_rows.after"
             ),
         },
+        ("row_id",),
     ),
 )

@@ -36,6 +36,7 @@ class Table:
     `sources` says where columns come from: names of columns -> words in which every `table.column` is one that they
     are made from, `table.*` the one of the same name there. The key `*` stands for all columns that no other key names.
     Words without any such reference say that the column is made here. What only joins or chooses rows is no source.
+    A table without a key says in `no_key` why its rows may repeat.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Table:
     key: tuple[str, ...]
     partitioned: bool = False
     sources: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    no_key: str = field(default="", repr=False, compare=False)
 
     @property
     def schema(self) -> pl.Schema:
@@ -91,7 +93,7 @@ class Table:
         return frame.select([c.name for c in self.columns])
 
     def violations(self, frame: pl.LazyFrame) -> dict[str, int]:
-        """Count the rows that break a rule: nulls, ranges, closed sets, repeated keys.
+        """Count the rows that break a rule: nulls, numbers that are none, ranges, closed sets, repeated keys.
 
         Returns
         -------
@@ -103,6 +105,8 @@ class Table:
             col = pl.col(c.name)
             if not c.nullable:
                 rules[f"{c.name} is null"] = col.is_null()
+            if (unbounded := _not_finite(col, c.dtype)) is not None:
+                rules[f"{c.name} is not finite"] = unbounded
             if c.ge is not None:
                 rules[f"{c.name} < {c.ge:g}"] = col < c.ge
             if c.le is not None:
@@ -114,6 +118,20 @@ class Table:
         if self.key and (repeated := repeated_keys(frame, self.key)):
             broken[f"repeated key ({', '.join(self.key)})"] = repeated
         return broken
+
+
+def _not_finite(value: pl.Expr, dtype: Any) -> pl.Expr | None:
+    """Whether a number, or one inside of a list or struct, is NaN or infinite; None for types without such numbers."""
+    if dtype.is_float():
+        return ~value.is_finite()
+    if isinstance(dtype, pl.List):
+        inner = _not_finite(pl.element(), dtype.inner)
+        return None if inner is None else value.list.eval(inner).list.any()
+    if isinstance(dtype, pl.Struct):
+        inside = [_not_finite(value.struct.field(f.name), f.dtype) for f in dtype.fields]
+        found = [expression for expression in inside if expression is not None]
+        return pl.any_horizontal(found) if found else None
+    return None
 
 
 def repeated_keys(frame: pl.LazyFrame, key: Sequence[str], at_once: int = KEYS_AT_ONCE) -> int:

@@ -1,8 +1,7 @@
-"""The two kinds of asset of this project, with what all of them share.
+"""Tables as assets, and what they share with folders (`folder_assets`).
 
 `table_asset`: a function that returns frames; they are held to `schemas/`, spooled to disk,
-hashed and handed to the IO manager. `folder_asset`: a function that runs a command which leaves
-a finished work folder; it is published as a checkpoint, token shards or a report.
+hashed and handed to the IO manager.
 
 Belongs here: policies (owners, code versions, skipping, metadata). No asset is defined here.
 """
@@ -10,10 +9,7 @@ Belongs here: policies (owners, code versions, skipping, metadata). No asset is 
 from __future__ import annotations
 
 import functools
-import hashlib
 import inspect
-import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,13 +21,13 @@ from cpp_pipeline.launch.steps import not_tried_again, step_options
 from cpp_pipeline.schemas import TABLES
 from cpp_pipeline.storage.automation import SKIP_TAG, condition, freshness
 from cpp_pipeline.storage.code_version import code_version
-from cpp_pipeline.storage.currency import Recipe, digest, inputs_digest, is_current, stamp
+from cpp_pipeline.storage.currency import Recipe, digest, inputs_digest, is_current
 from cpp_pipeline.storage.io_manager import DATA_VERSION, INPUTS, KEPT, REPLACES, ROWS
 from cpp_pipeline.storage.lock import among_others
 from cpp_pipeline.storage.metadata import column_schema, table_facts
 from cpp_pipeline.storage.parquet import content_version
 from cpp_pipeline.storage.recipes import CONFIG, recipe_of
-from cpp_pipeline.storage.scratch import spooled
+from cpp_pipeline.storage.scratch import Spooled, spooled
 from cpp_pipeline.storage.store import Store
 
 OWNERS = {
@@ -46,7 +42,7 @@ OWNERS = {
     "agent": "team:agent",
     "evals": "team:evaluation",
 }
-_TIMED = ("result.json", "timing.jsonl", "rollout_timing.jsonl")
+_ASIDE = "_quarantine"
 
 repo_dumps = dg.DynamicPartitionsDefinition(name="repo_dumps")
 """One partition a repository dump."""
@@ -88,11 +84,11 @@ def table_asset(
     plots
         Table -> column that is drawn in the metadata; of a quarantine table the reasons are.
     """
-    drawn = {name: "reason" if name.endswith("_quarantine") else None for name in names} | dict(plots or {})
+    drawn = {name: "reason" if name.endswith(_ASIDE) else None for name in names} | dict(plots or {})
 
     def wrap(function: Callable[..., Any]) -> dg.AssetsDefinition:
         partitioned = TABLES[names[0]].partitioned
-        step = step_options(names[0])
+        step = step_options(names[0], resources=resources)
         outs = {
             name: dg.AssetOut(
                 key=name,
@@ -123,7 +119,7 @@ def table_asset(
             retry_policy=step.retry_policy,
             op_tags=step.op_tags,
         )
-        @_signature_of(function)
+        @signature_of(function)
         def compute(context: dg.AssetExecutionContext, **inputs: Any) -> Iterator[dg.Output[pl.LazyFrame]]:
             store: Store = context.resources.storage.store
             with not_tried_again(step), among_others(store, context.log.warning):
@@ -134,77 +130,11 @@ def table_asset(
                     return
                 before = _before(context, names)
                 made = function(context, **inputs)
-                frames = made if isinstance(made, tuple) else (made,)
-                for name, frame in zip(names, frames, strict=True):
-                    yield _described(context, name, frame, before[name], drawn[name])
+                frames = dict(zip(names, made if isinstance(made, tuple) else (made,), strict=True))
+                for name, spool, refused in _in_turn(frames):
+                    yield _described(context, name, spool, refused, before[name], drawn[name])
                 recipe = recipe_of({spec.key.path[-1]: spec for spec in context.assets_def.specs}[names[0]])
-                store.end_work(names[0], _identity(recipe, before[names[0]][INPUTS]))
-
-        return compute
-
-    return wrap
-
-
-def folder_asset(
-    name: str,
-    *,
-    kind: str,
-    group: str,
-    kinds: set[str],
-    deps: Sequence[str],
-    code: Sequence[str],
-    description: str,
-    config: Mapping[str, Any] | None = None,
-    resources: frozenset[str] = frozenset(),
-) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
-    """Define a checkpoint, token shards or a report.
-
-    The function gets the context and a work folder, which is the same one as long as the inputs
-    are the same, so that a killed run goes on where it was. It leaves `result.json` there, with
-    `weights_sha256` or `data_sha256`, and may return metadata for the UI.
-    """
-
-    def wrap(function: Callable[..., Any]) -> dg.AssetsDefinition:
-        step = step_options(name)
-
-        @dg.asset(
-            name=name,
-            deps=list(deps),
-            group_name=group,
-            kinds=kinds,
-            owners=[OWNERS[group]],
-            description=description,
-            code_version=code_version(code, function),
-            freshness_policy=freshness(name, group),
-            metadata={CONFIG: digest(config or {}), "config": dict(config or {})},
-            required_resource_keys={"storage", *resources},
-            retry_policy=step.retry_policy,
-            op_tags=step.op_tags,
-        )
-        @_signature_of(function, drop=1)
-        def compute(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-            store: Store = context.resources.storage.store
-            with not_tried_again(step), among_others(store, context.log.warning):
-                return make(context, store)
-
-        def make(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult[Any]:
-            recipe = recipe_of(context.assets_def.get_asset_spec())
-            if _skips(context) and is_current(store, recipe, None):
-                context.log.info(f"{name} is current; kept")
-                found = store.provenance(name)
-                assert found is not None
-                return dg.MaterializeResult(data_version=dg.DataVersion(found.data_version), metadata={KEPT: True})
-            inputs, replaces = inputs_digest(store, recipe, None), store.folder_token(kind, name)
-            work = store.work(name, _identity(recipe, inputs))
-            metadata: Mapping[str, Any] = function(context, work) or {}
-            manifest = _manifest(work, name)
-            version = str(manifest.get("weights_sha256") or manifest["data_sha256"])[:32]
-            target = store.publish(kind, work, stamp(recipe, None, inputs, version, None), replaces)
-            store.end_work(name, _identity(recipe, inputs))
-            return dg.MaterializeResult(
-                data_version=dg.DataVersion(version),
-                metadata={"path": dg.MetadataValue.path(str(target)), **_numbers(manifest), **metadata},
-            )
+                store.end_work(names[0], identity_of(recipe, before[names[0]][INPUTS]))
 
         return compute
 
@@ -215,33 +145,15 @@ def work_folder(context: dg.AssetExecutionContext) -> Path:
     """The folder in which a table's command works; the same one as long as its inputs are the same."""
     store: Store = context.resources.storage.store
     recipe = recipe_of(context.assets_def.get_asset_spec())
-    return store.work(recipe.asset, _identity(recipe, inputs_digest(store, recipe, None)))
+    return store.work(recipe.asset, identity_of(recipe, inputs_digest(store, recipe, None)))
 
 
-def write_result(work: Path, stage: str, facts: Mapping[str, Any]) -> None:
-    """Commit a folder that this process filled: hash its files, then write `result.json`.
-
-    Files in which a command tells how long it took are left out of the hash: they differ between equal runs.
-    """
-    hashed = hashlib.sha256()
-    for path in sorted(p for p in work.rglob("*") if p.is_file() and p.name not in _TIMED):
-        if "shards" not in path.relative_to(work).parts[:-1]:
-            with path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
-            hashed.update(f"{path.relative_to(work).as_posix()}\0{content}\n".encode())
-    partial = work / ".result.json.tmp"
-    partial.write_text(
-        json.dumps({"stage": stage, "data_sha256": hashed.hexdigest(), "metrics": dict(facts)}, indent=1)
-    )
-    os.replace(partial, work / "result.json")
-
-
-def _identity(recipe: Recipe, inputs: str) -> str:
+def identity_of(recipe: Recipe, inputs: str) -> str:
     """What a result is made from, in one word."""
     return digest([inputs, recipe.code_version, recipe.config_digest])
 
 
-def _signature_of(function: Callable[..., Any], drop: int = 0) -> Callable[..., Any]:
+def signature_of(function: Callable[..., Any], drop: int = 0) -> Callable[..., Any]:
     """Show Dagster the parameters of `function` (they name the inputs) without its last `drop`."""
 
     def apply(wrapper: Callable[..., Any]) -> Callable[..., Any]:
@@ -256,13 +168,14 @@ def _signature_of(function: Callable[..., Any], drop: int = 0) -> Callable[..., 
     return apply
 
 
-def _skips(context: dg.AssetExecutionContext) -> bool:
+def skips(context: dg.AssetExecutionContext) -> bool:
+    """Whether the run keeps what is current."""
     return context.run.tags.get(SKIP_TAG) == "1"
 
 
 def _kept(context: dg.AssetExecutionContext, plots: Mapping[str, str | None]) -> list[dg.Output[pl.LazyFrame]] | None:
     """The stored frames, when the run may skip and every table is current; else None. `plots` names all tables."""
-    if not _skips(context):
+    if not skips(context):
         return None
     store: Store = context.resources.storage.store
     partition = context.partition_key if context.has_partition_key else None
@@ -273,8 +186,10 @@ def _kept(context: dg.AssetExecutionContext, plots: Mapping[str, str | None]) ->
     for name, plot in plots.items():
         found = store.provenance(name, partition)
         assert found is not None
-        frame = store.scan(name, [partition] if partition else None)
-        metadata = {KEPT: True, **table_facts(TABLES[name], frame, found.rows or 0, partition, plot)}
+        chosen = [partition] if partition else None
+        frame, aside = store.scan(name, chosen), f"{name}{_ASIDE}"
+        refused = store.scan(aside, chosen) if aside in plots else None
+        metadata = {KEPT: True, **table_facts(TABLES[name], frame, found.rows or 0, partition, plot, refused)}
         outputs.append(dg.Output(frame, name, metadata, dg.DataVersion(found.data_version)))
     return outputs
 
@@ -293,29 +208,33 @@ def _before(context: dg.AssetExecutionContext, names: Sequence[str]) -> dict[str
     }
 
 
-def _described(
-    context: dg.AssetExecutionContext, name: str, frame: pl.LazyFrame, before: Mapping[str, str], plot: str | None
-) -> dg.Output[pl.LazyFrame]:
-    """Hold a frame to its schema, write it to scratch once, and describe it.
+def _in_turn(frames: Mapping[str, pl.LazyFrame]) -> Iterator[tuple[str, Spooled, pl.LazyFrame | None]]:
+    """Each table with what was kept out of it, both held to their schema and written to scratch, one after the other.
 
     The function's work happens here, once: what follows reads the spooled file.
     """
-    spool, path = spooled(TABLES[name].conform(frame))
-    rows = int(spool.select(pl.len()).collect().item())
+    done: dict[str, Spooled] = {}
+    for name in frames:
+        aside = f"{name}{_ASIDE}"
+        for each in (name, aside):
+            if each in frames and each not in done:
+                done[each] = spooled(TABLES[each].conform(frames[each]))
+        yield name, done[name], done[aside][0] if aside in done else None
+
+
+def _described(
+    context: dg.AssetExecutionContext,
+    name: str,
+    spool: Spooled,
+    refused: pl.LazyFrame | None,
+    before: Mapping[str, str],
+    plot: str | None,
+) -> dg.Output[pl.LazyFrame]:
+    """A table in scratch with what the UI shows of it."""
+    frame, path = spool
+    rows = int(frame.select(pl.len()).collect().item())
     version = content_version(path)
     partition = context.partition_key if context.has_partition_key else None
-    facts = table_facts(TABLES[name], spool, rows, partition, plot)
+    facts = table_facts(TABLES[name], frame, rows, partition, plot, refused)
     metadata = {**facts, DATA_VERSION: version, ROWS: rows, **before}  # the UI keeps the order: for people first
-    return dg.Output(spool, name, metadata, dg.DataVersion(version))
-
-
-def _manifest(work: Path, name: str) -> dict[str, Any]:
-    path = work / "result.json"
-    if not path.exists():
-        raise dg.Failure(f"{name}: the command ended without a result.json in {work}; nothing was published")
-    return dict(json.loads(path.read_text()))
-
-
-def _numbers(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    flat = {**manifest, **manifest.get("metrics", {})}
-    return {k: v for k, v in flat.items() if isinstance(v, int | float | str) and not isinstance(v, bool)}
+    return dg.Output(frame, name, metadata, dg.DataVersion(version))

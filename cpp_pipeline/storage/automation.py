@@ -30,8 +30,9 @@ JUDGED = ("cmake_sft", "cmake_sft_quarantine")
 """What is made of one dump with verdicts of the sandbox, so after its canaries."""
 
 _GROUPS = ("ingest", "curate", "pairs", "problems", "sandbox")
-_CORPUS = ("decontamination_report", "docstring_sft")
+_CORPUS = ("decontamination_report", "docstring_sft", "combined_cmake")
 """Of the group corpus, the tables for which no model has to be trained first."""
+_REPORTS = "evals"
 _BY_SENSOR = "repo_dump"
 _PARTITIONED = tuple(name for name, table in TABLES.items() if table.partitioned)
 
@@ -53,18 +54,25 @@ def training_stages() -> dg.AssetSelection:
 
 def condition(name: str, group: str) -> When[Any] | None:
     """When an asset is made by itself; None for one that people or the dump sensor start."""
-    if name == _BY_SENSOR or not (group in _GROUPS or name in _CORPUS):
+    if name == _BY_SENSOR or not _by_itself(name, group):
         return None
     return _when_missing() if name in _PARTITIONED else _when_inputs_changed()
 
 
 def freshness(name: str, group: str) -> dg.FreshnessPolicy | None:
-    """How old an asset may get before the UI says so: Dagster knows one age for an asset, none for a partition."""
-    if group == "models":
-        return dg.FreshnessPolicy.time_window(fail_window=timedelta(days=90), warn_window=timedelta(days=30))
-    if name in _PARTITIONED or not (group in _GROUPS or name in _CORPUS):
+    """How old an asset may get before the UI says so: Dagster knows one age for an asset, none for a partition.
+
+    What is made by itself may be weeks old; checkpoints, and what is made when people train, months. Reports, which
+    nothing is made from, are as old as the checkpoint that they are of.
+    """
+    if name in _PARTITIONED or group == _REPORTS:
         return None
-    return dg.FreshnessPolicy.time_window(fail_window=timedelta(days=22), warn_window=timedelta(days=8))
+    fail, warn = (22, 8) if _by_itself(name, group) else (90, 30)
+    return dg.FreshnessPolicy.time_window(fail_window=timedelta(days=fail), warn_window=timedelta(days=warn))
+
+
+def _by_itself(name: str, group: str) -> bool:
+    return group in _GROUPS or name in _CORPUS
 
 
 def _when_missing() -> When[Any]:

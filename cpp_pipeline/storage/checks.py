@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from cpp_pipeline.launch.steps import not_tried_again, step_options
 from cpp_pipeline.schemas import TABLES
 from cpp_pipeline.storage.store import Store
 
@@ -22,14 +23,23 @@ RECORDED = "cpp_pipeline/recorded"
 
 
 def asset_check(
-    *, required_resource_keys: Collection[str] = (), metadata: dict[str, Any] | None = None, **options: Any
+    *,
+    asset: str,
+    name: str = "",
+    required_resource_keys: Collection[str] = (),
+    metadata: dict[str, Any] | None = None,
+    **options: Any,
 ) -> Callable[[Callable[..., dg.AssetCheckResult]], dg.AssetChecksDefinition]:
     """`dagster.asset_check` that writes its outcome beside the data; takes the same options.
 
-    Nothing is written when the data are replaced while the check reads them.
+    Nothing is written when the data are replaced while the check reads them. Its step has the retries of all steps, and
+    the machine of `CPP_PIPELINE_WATCH_SHAPE`.
     """
 
     def wrap(function: Callable[..., dg.AssetCheckResult]) -> dg.AssetChecksDefinition:
+        check = name or function.__name__
+        step = step_options(f"{asset}_{check}", is_check=True)
+
         @functools.wraps(function)
         def evaluate(*args: Any, **inputs: Any) -> dg.AssetCheckResult:
             try:
@@ -37,20 +47,27 @@ def asset_check(
             except dg.DagsterInvariantViolationError:  # called by itself, not by a run
                 return function(*args, **inputs)
             store: Store = context.op_execution_context.resources.storage.store
-            (spec,) = context.check_specs
-            asset = spec.asset_key.path[-1]
             partitioned = asset in TABLES and TABLES[asset].partitioned
             partition = context.op_execution_context.partition_key if partitioned else None
             before = _version(store, asset, partition)
-            result = function(*args, **inputs)
+            with not_tried_again(step):
+                result = function(*args, **inputs)
             if before is not None and _version(store, asset, partition) == before:
                 lets_pass = result.passed or result.severity == dg.AssetCheckSeverity.WARN
-                store.mark_check(asset, partition, spec.name, before, lets_pass)
+                store.mark_check(asset, partition, check, before, lets_pass)
             return result
 
         resources = {"storage", *required_resource_keys}
         facts = {**(metadata or {}), RECORDED: True}
-        return dg.asset_check(required_resource_keys=resources, metadata=facts, **options)(evaluate)
+        return dg.asset_check(
+            asset=asset,
+            name=check,
+            required_resource_keys=resources,
+            metadata=facts,
+            retry_policy=step.retry_policy,
+            op_tags=step.op_tags,
+            **options,
+        )(evaluate)
 
     return wrap
 

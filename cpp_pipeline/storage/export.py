@@ -15,6 +15,7 @@ SHAPES: dict[str, list[pl.Expr]] = {
     "docstring_sft": _CHAT,
     "combined_sft": _CHAT,
     "cmake_sft": _CHAT,
+    "combined_cmake": _CHAT,
     "diff_sft": [pl.col("instruction"), pl.col("before"), pl.col("after")],
     "pass_k_sft": [pl.col("instruction"), pl.col("solutions")],
     "preference_pairs": [pl.col(c) for c in ("instruction", "chosen", "rejected", "similarity", "margin")],

@@ -26,14 +26,30 @@ _SKEWED = 50
 
 
 def table_facts(
-    table: Table, frame: pl.LazyFrame, rows: int, partition: str | None, plot: str | None
+    table: Table,
+    frame: pl.LazyFrame,
+    rows: int,
+    partition: str | None,
+    plot: str | None,
+    refused: pl.LazyFrame | None = None,
 ) -> dict[str, Any]:
-    """What is shown of one partition (or all) of a table; `plot` is the column to draw, if there are rows."""
+    """What is shown of one partition (or all) of a table.
+
+    Parameters
+    ----------
+    plot
+        The column to draw, if there are rows.
+    refused
+        Its quarantine, if it has one; of that the reasons are counted.
+    """
     facts: dict[str, Any] = {
         "dagster/partition_row_count" if partition else "dagster/row_count": rows,
         "dagster/column_lineage": column_lineage(table),
         "preview": dg.MetadataValue.md(preview(frame)),
     }
+    if refused is not None:
+        reasons = refused.group_by("reason").len().sort(["len", "reason"], descending=[True, False])
+        facts["quarantined"] = dg.MetadataValue.json(dict(reasons.collect(engine="streaming").iter_rows()))
     if plot and rows:
         facts["plot"] = dg.MetadataValue.md(column_plot(frame, plot, f"{table.name} by {plot}"))
     return facts

@@ -21,7 +21,8 @@ from cpp_pipeline.storage.parquet import write_parquet
 
 _PREFIX = "cpp_pipeline-"
 _ALIVE = ".alive"
-_SPOOLED: dict[int, tuple[pl.LazyFrame, Path]] = {}
+Spooled = tuple[pl.LazyFrame, Path]
+_SPOOLED: dict[int, Spooled] = {}
 
 
 @cache
@@ -62,7 +63,7 @@ def scratch_file(suffix: str = ".parquet") -> Path:
     return scratch_folder() / f"{uuid.uuid4().hex}{suffix}"
 
 
-def spooled(frame: pl.LazyFrame) -> tuple[pl.LazyFrame, Path]:
+def spooled(frame: pl.LazyFrame) -> Spooled:
     """Do a frame's work once, into a scratch file, and scan that."""
     path = scratch_file()
     write_parquet(frame, path)

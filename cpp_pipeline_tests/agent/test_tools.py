@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cpp_pipeline.agent.tools import BY_NAME, TOOLS, Call, ToolError, validate
+from cpp_pipeline.agent.tools import BY_NAME, NO_TOOL, TOOLS, Call, ToolError, validate
+from cpp_pipeline.schemas import TABLES
+
+TABLES_OF_TOOLS = ("router_sft", "agent_problems")
+
+
+def test_tables_know_the_same_tools() -> None:
+    declared = {name: next(c for c in TABLES[name].columns if c.name == "tool") for name in TABLES_OF_TOOLS}
+    assert declared["agent_problems"].isin == tuple(BY_NAME)
+    assert declared["router_sft"].isin == (*BY_NAME, NO_TOOL)
 
 
 def test_the_four_tools_have_the_parameters_of_the_method() -> None:

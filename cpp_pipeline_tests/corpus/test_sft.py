@@ -7,10 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import polars as pl
-import pytest
 
 from cpp_pipeline.corpus import sft
-from cpp_pipeline.corpus.cmake import cmake_training_rows
 from cpp_pipeline.corpus.formats import chat_text
 from cpp_pipeline.models.presets import TINY
 from cpp_pipeline.schemas import TABLES
@@ -229,35 +227,3 @@ def test_chosen_problems_have_a_reference(problem_rows: list[dict[str, Any]]) ->
     assert TABLES["train_problems"].conform(chosen).collect().height == 3
     two = sft.chosen_problems(frame, 2, 0).select("problem_id").collect()
     assert two.equals(chosen.select("problem_id").collect().head(2))
-
-
-@pytest.mark.parametrize("split", ["train", "eval"])
-def test_cmake_rows_leave_held_out_projects_alone(split: str) -> None:
-    problem = {
-        "problem_id": "p",
-        "split": split,
-        "split_key": "k",
-        "instruction": "Build it.",
-        "files": [],
-        "reference": "project(p)\n",
-        "targets": [],
-        "configure_ok": True,
-    }
-    row = {
-        "dump": "demo",
-        "repo": "r",
-        "path": "CMakeLists.txt",
-        "licence": None,
-        "stage": "configure",
-        "build_ok": None,
-        "targets": [],
-    }
-    dumped = [
-        {**row, "row_id": "a", "instruction": "Build it.", "response": "project(a)\n", "configure_ok": True},
-        {**row, "row_id": "b", "instruction": "Other.", "response": "project(b)\n", "configure_ok": True},
-        {**row, "row_id": "c", "instruction": "Bad.", "response": "project(", "configure_ok": False},
-    ]
-    problems: pl.LazyFrame = TABLES["cmake_problems"].frame([problem])
-    rows = cmake_training_rows(TABLES["cmake_sft"].frame(dumped), problems).collect().rows()
-    every = [("Build it.", "project(a)\n"), ("Other.", "project(b)\n"), ("Build it.", "project(p)\n")]
-    assert rows == (every if split == "train" else [("Other.", "project(b)\n")])

@@ -61,9 +61,14 @@ def test_what_the_sensor_leaves_out_before_the_canaries_is_what_comes_after_them
     assert set(JUDGED) == after({"sandbox_canaries"}) & set(PARTITIONED)
 
 
-def test_joined_data_and_checkpoints_say_when_they_are_old() -> None:
+def test_all_that_training_reads_says_when_it_is_old_and_so_do_checkpoints() -> None:
     with_policy = {name for name, spec in specs().items() if spec.freshness_policy is not None}
-    assert with_policy == {*JOINED, *(name for name, spec in specs().items() if spec.group_name == "models")}
+    models = {name for name, spec in specs().items() if spec.group_name == "models"}
+    read = {name for model in models for name in graph()[model]} - set(PARTITIONED)
+    assert {"combined_sft", "combined_cmake", "gspo_prompts", "pretraining_corpus", "tokenizer"} <= read
+    assert {*JOINED, *models, *read, "pass_k_sft"} <= with_policy
+    reports = {name for name, spec in specs().items() if spec.group_name == "evals"}
+    assert with_policy == specs().keys() - set(PARTITIONED) - reports
 
 
 def test_nothing_is_started_without_an_inbox() -> None:

@@ -1,20 +1,23 @@
 """Runs over dumps one by one and then over all, as a backfill makes them: a bad dump stops nothing but itself."""
 
-import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
+import polars as pl
 import pytest
 
-from cpp_pipeline.defs import automation, checks, curate, duplicates, ingest, pairs
-from cpp_pipeline.schemas import TABLES
+from cpp_pipeline.defs import automation, checks, checks_dumps, curate, duplicates, ingest, pairs
+from cpp_pipeline.defs.checks_dumps import dump_checks
+from cpp_pipeline.schemas import TABLES, Table
 from cpp_pipeline.storage.automation import SKIP
 from cpp_pipeline.storage.dumps import add_dump, remove_dump
 from cpp_pipeline.storage.failures import failed_dumps
 from cpp_pipeline.storage.io_manager import ParquetIOManager
-from cpp_pipeline_tests.daemon import write_dump
-from cpp_pipeline_tests.defs.support import Bench
+from cpp_pipeline_tests.daemon import write_archive, write_dump
+from cpp_pipeline_tests.defs.support import Bench, frame, row
+from cpp_pipeline_tests.defs.test_definitions import check_definitions
 
 ASSETS = (
     ingest.repo_dump,
@@ -40,7 +43,7 @@ class Backfill:
         self.bench = Bench(folder / "root", instance)
         self.store = self.bench.store
         root = str(self.store.root)
-        every_check = [*checks.schema_checks, *checks.row_checks, automation.no_dump_failed]
+        every_check = [*checks.schema_checks, *checks.row_checks, *checks_dumps.whole_checks, automation.no_dump_failed]
         chosen = [c for c in every_check if {k.asset_key.path[-1] for k in c.check_keys} <= set(MADE)]
         resources = {**self.bench.resources, "io_manager": ParquetIOManager(root=root)}
         self.definitions = dg.Definitions(ASSETS, asset_checks=chosen, resources=resources)
@@ -76,6 +79,10 @@ class Backfill:
                 found[name, key] = (provenance.data_version, self.store.table_token(name, key))
         return found
 
+    def alarm(self) -> dict[str, str]:
+        """Dumps that people have to look at, with the causes."""
+        return failed_dumps(self.instance, dump_checks)
+
     def duplicates(self) -> int:
         """Functions that are left out for one of another dump."""
         return self.store.scan("duplicate_pairs").collect().height
@@ -85,6 +92,16 @@ class Backfill:
 def backfill(tmp_path: Path) -> Iterator[Backfill]:
     with dg.DagsterInstance.ephemeral() as instance:
         yield Backfill(tmp_path, instance)
+
+
+def told(result: dg.ExecuteInProcessResult, table: str) -> Mapping[str, dg.MetadataValue[Any]]:
+    """What a run tells of a table."""
+    found = {e.asset_key: e.materialization.metadata for e in result.get_asset_materialization_events()}
+    return found[dg.AssetKey(table)]
+
+
+def evaluations(result: dg.ExecuteInProcessResult, check: str) -> list[dg.AssetCheckEvaluation]:
+    return [e for e in result.get_asset_check_evaluations() if e.check_name == check]
 
 
 def failed(results: Mapping[str | None, dg.ExecuteInProcessResult]) -> list[str | None]:
@@ -109,7 +126,7 @@ def test_of_three_dumps_a_bad_one_is_named_with_its_cause_and_after_repair_only_
     assert failed(backfill.run("a", "bad", "c")) == ["bad"]
     assert backfill.store.partitions("docstring_pairs") == ["a", "c"]
     assert backfill.duplicates() == 0
-    cause = failed_dumps(backfill.instance)
+    cause = backfill.alarm()
     assert cause.keys() == {"bad"}
     assert f"repo_dump: FileNotFoundError: dump not found: {bad} does not exist" in cause["bad"]
     assert "put it back, or take the dump away: `cpp-pipeline dumps remove bad`" in cause["bad"]
@@ -121,30 +138,101 @@ def test_of_three_dumps_a_bad_one_is_named_with_its_cause_and_after_repair_only_
     assert {key for (_, key) in after.keys() - before.keys()} == {"bad"}
     assert {what for what in before if before[what][1] != after[what][1]} == {(name, None) for name in JOINED}
     assert backfill.duplicates() == 2, "one function of each of the others"
-    assert failed_dumps(backfill.instance) == {}
+    assert backfill.alarm() == {}
 
 
-def test_of_a_truncated_archive_the_rest_is_kept_and_the_cause_is_a_row(backfill: Backfill, tmp_path: Path) -> None:
-    whole = tmp_path / "whole.tar"
-    with tarfile.open(whole, "w") as archive:
-        archive.add(write_dump(tmp_path / "inside", *range(1, 9)), "inside")
-    bad = tmp_path / "bad.tar"
-    bad.write_bytes(whole.read_bytes()[:3000])
-    add_dump(backfill.store, bad, "bad")
-    backfill.instance.add_dynamic_partitions("repo_dumps", ["bad"])
-    backfill.dump("good", 1)
-    assert failed(backfill.run("bad", "good")) == []
-    (row,) = backfill.store.scan("source_files_quarantine", ["bad"]).collect().to_dicts()
+def test_of_three_dumps_a_truncated_archive_is_read_in_part_told_and_after_repair_only_it_changes(
+    backfill: Backfill, tmp_path: Path
+) -> None:
+    archive = write_archive(tmp_path / "cut.tar", *range(1, 9))
+    whole = archive.read_bytes()
+    archive.write_bytes(whole[:5000])
+    backfill.dump("a", 1)
+    backfill.dump("c", 9)
+    add_dump(backfill.store, archive, "cut")
+    backfill.instance.add_dynamic_partitions("repo_dumps", ["cut"])
+    results = backfill.run("a", "cut", "c")
+    assert failed(results) == []
+    (row,) = backfill.store.scan("source_files_quarantine", ["cut"]).collect().to_dicts()
     assert row["reason"] == "broken archive"
-    assert "bad.tar" in row["detail"] and "the rest is not read" in row["detail"]
-    read = backfill.store.scan("source_files", ["bad"]).collect().height
+    assert "cut.tar" in row["detail"] and "the rest is not read" in row["detail"]
+    assert told(results["cut"], "source_files")["quarantined"].value == {"broken archive": 1}
+    assert told(results["a"], "source_files")["quarantined"].value == {}
+    warned = {key for key, result in results.items() for e in evaluations(result, "read_to_the_end") if not e.passed}
+    assert warned == {"cut"}
+    assert backfill.alarm().keys() == {"cut"}
+    cause = backfill.alarm()["cut"]
+    assert "source_files_quarantine does not pass read_to_the_end" in cause
+    assert "broken archive" in cause and "cut.tar" in cause and "the rest is used" in cause
+    assert "launch data_stages" in cause and "`cpp-pipeline dumps remove cut`" in cause
+
+    read = backfill.store.scan("source_files", ["cut"]).collect().height
     before = backfill.versions()
-    bad.write_bytes(whole.read_bytes())
-    assert failed(backfill.run("bad", "good", tags=SKIP)) == []
+    archive.write_bytes(whole)
+    assert failed(backfill.run("cut")) == []
     after = backfill.versions()
-    assert backfill.store.scan("source_files", ["bad"]).collect().height == 8 > read
-    assert backfill.store.scan("source_files_quarantine", ["bad"]).collect().is_empty()
-    assert {what for what in before if what[1] == "good" and before[what] != after[what]} == set()
+    assert backfill.store.scan("source_files", ["cut"]).collect().height == 8 > read > 0
+    assert backfill.store.scan("source_files_quarantine", ["cut"]).collect().is_empty()
+    assert {key for (table, key) in after if before[table, key][1] != after[table, key][1]} == {"cut", None}
+    assert backfill.alarm() == {}
+
+
+def test_a_blocking_check_that_failed_is_told_also_where_every_table_is_there(
+    backfill: Backfill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backfill.dump("a", 1)
+    backfill.dump("bad", 2)
+    real = pairs.redacted_repairs
+
+    def worse(*arguments: Any) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+        return frame("diff_sft", row("diff_sft", before="x", after="x")).lazy(), real(*arguments)[1]
+
+    assert failed(backfill.run("a")) == []
+    with monkeypatch.context() as broken:
+        broken.setattr(pairs, "redacted_repairs", worse)
+        assert failed(backfill.run("bad")) == ["bad"]
+    assert {(n, "bad") for n in OF_A_DUMP} <= backfill.versions().keys(), "no table of it is missing"
+    assert backfill.alarm().keys() == {"bad"}
+    cause = backfill.alarm()["bad"]
+    assert "diff_sft does not pass repair_changes_something" in cause and "offending_rows 1" in cause
+    assert "nothing is joined from diff_sft of any dump before it passes" in cause
+    assert "launch data_stages for it" in cause and "`cpp-pipeline dumps remove bad`" in cause
+    first = tick(backfill.instance, None)
+    assert [e.passed for e in first.asset_events if isinstance(e, dg.AssetCheckEvaluation)] == [False]
+    assert failed(backfill.run("bad")) == []
+    assert backfill.alarm() == {}
+    (event,) = tick(backfill.instance, first.cursor).asset_events
+    assert isinstance(event, dg.AssetCheckEvaluation) and event.passed
+
+
+def test_a_check_that_breaks_is_told_and_goes_with_its_dump(
+    backfill: Backfill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backfill.dump("a", 1)
+    backfill.dump("bad", 2)
+    table = TABLES["function_signatures"]
+    with monkeypatch.context() as broken:
+        broken.setattr(type(table), "violations", _breaks_on("function_signatures", type(table).violations))
+        assert failed(backfill.run("bad")) == ["bad"]
+    assert "function_signatures does not pass fits_schema: the check itself broke" in backfill.alarm()["bad"]
+    remove_dump(backfill.store, "bad")
+    backfill.instance.delete_dynamic_partition("repo_dumps", "bad")
+    assert backfill.alarm() == {}
+
+
+def _breaks_on(name: str, violations: Callable[..., dict[str, int]]) -> Callable[..., dict[str, int]]:
+    def breaking(table: Table, frame: pl.LazyFrame) -> dict[str, int]:
+        if table.name == name:
+            raise MemoryError("no room for keys")
+        return violations(table, frame)
+
+    return breaking
+
+
+def test_the_alarm_knows_every_check_of_the_tables_of_a_dump() -> None:
+    told = {(spec.asset_key.path[-1], spec.name) for spec in dump_checks}
+    partitioned = {(of, name) for of, name in check_definitions() if of in TABLES and TABLES[of].partitioned}
+    assert told == partitioned
 
 
 def test_the_joined_tables_are_made_without_a_removed_dump(backfill: Backfill) -> None:

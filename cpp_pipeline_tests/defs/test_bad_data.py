@@ -19,12 +19,14 @@ from cpp_pipeline_tests.defs.support import Bench, frame, row
 from cpp_pipeline_tests.defs.test_definitions import blocking_checks
 
 Row = dict[str, Any]
+SECRET_PROJECT = "project(secret)\nadd_executable(secret main.cpp)\n"
 GOOD: Mapping[str, Row] = {
     "clean_files": {"licence": "MIT"},
     "docstring_pairs": {"body": "return 1;", "code": "int f() { return 1; }", "line": 3, "end_line": 3},
     "diff_sft": {"before": "a", "after": "b"},
     "sandbox_canaries": {"ok": True},
     "cmake_problems": {"split": "train"},
+    "combined_cmake": {"source": "dump"},
     "router_sft": {"split": "train"},
     "repair_rows": {"before": "a", "after": "b", "tests_passed": 0, "tests_total": 5, "problem_id": "problem_id 1"},
     "near_misses": {
@@ -37,7 +39,8 @@ GOOD: Mapping[str, Row] = {
     "docstring_sft": {"source": "docstring"},
     "combined_sft": {"source": "reference"},
     "preference_pairs": {
-        "chosen": "a", "rejected": "b", "chosen_passed": 5, "rejected_passed": 4, "similarity": 0.9,
+        "chosen": "a", "rejected": "b", "chosen_passed": 5, "rejected_passed": 4, "tests_total": 5, "similarity": 0.9,
+        "margin": 0.2, "chosen_passes_all": True,
     },
     "gspo_prompts": {"reference_solutions": [{"code": "a", "score": 1.0}]},
 }  # fmt: skip
@@ -47,6 +50,10 @@ OTHERS: Mapping[str, Mapping[str, Row]] = {
         "held out": {"problem_id": "secret", "split_key": "secret key", "references": ["int secret() { return 7; }"]}
     },
     "train_problems": {"open": {"problem_id": "problem_id 1"}},
+    "cmake_problems": {
+        "held out": {"split": "eval", "instruction": "Build the secret.", "reference": SECRET_PROJECT},
+        "open": {"split": "train", "instruction": "instruction 0", "reference": "response 0"},
+    },
     "decontamination_report": {"near": {"row_id": "near"}},
     "duplicate_pairs": {"double": {"pair_id": "double"}},
 }
@@ -59,9 +66,14 @@ class Case(NamedTuple):
     table: str
     bad: Row
     check: str
+    also: str = ""
+    """Another check that sees it, too."""
 
     def __str__(self) -> str:
         return f"{self.table}: {', '.join(self.bad)}: {self.check}"
+
+
+NAN, INFINITE = float("nan"), float("inf")
 
 
 FIT, HELD, NEAR, DOUBLE = "fits_schema", "no_held_out_problem", "nothing_near_held_out", "near_duplicates_are_out"
@@ -75,6 +87,14 @@ CASES = (
     Case("combined_sft", {"row_id": "row_id 0"}, FIT),
     Case("combined_sft", {"source": "the net"}, FIT),
     Case("gspo_prompts", {"n_tests": 0}, FIT),
+    Case("combined_sft", {"weight": NAN}, FIT),
+    Case("combined_sft", {"weight": INFINITE}, FIT),
+    Case("preference_pairs", {"margin": NAN}, FIT, also="chosen_beats_rejected"),
+    Case("gspo_prompts", {"negative_samples": [{**FAILED, "score": -INFINITE, "error": "wrong_answer"}]}, FIT),
+    Case("router_sft", {"tool": "format_disk"}, FIT),
+    Case("agent_problems", {"tool": "none"}, FIT),
+    Case("dropped_files", {"reason": "ugly"}, FIT),
+    Case("train_problems_quarantine", {"row_id": "row_id 0"}, FIT),
     Case("sandbox_canaries", {"ok": False}, "sandbox_is_right"),
     Case("clean_files", {"licence": "GPL-3.0-only"}, "may_be_learned_from"),
     Case("clean_files", {"is_generated": True}, "may_be_learned_from"),
@@ -99,11 +119,24 @@ CASES = (
     Case("pass_k_solutions", {"count": 9}, "verdict_agrees_with_tests"),
     Case("pass_k_sft", {"solutions": [SOLVED, FAILED]}, "all_solutions_pass"),
     Case("pass_k_sft", {"solutions": [{"code": "b", "score": None}]}, "all_solutions_pass"),
-    Case("pass_k_sft", {"solutions": [{"code": "b", "score": float("nan")}]}, "all_solutions_pass"),
+    Case("pass_k_sft", {"solutions": [{"code": "b", "score": NAN}]}, "all_solutions_pass", also=FIT),
     Case("docstring_sft", {"response": " \n"}, "nothing_is_blank"),
     Case("combined_sft", {"instruction": ""}, "nothing_is_blank"),
     Case("cmake_sft", {"response": "\n"}, "nothing_is_blank"),
-    Case("preference_pairs", {"rejected_passed": 5}, "chosen_beats_rejected"),
+    Case("combined_cmake", {"response": "\n"}, "nothing_is_blank"),
+    Case("combined_cmake", {"instruction": "build  the SECRET."}, "no_held_out_request"),
+    Case("combined_cmake", {"response": SECRET_PROJECT}, "no_held_out_answer"),
+    Case(
+        "combined_cmake",
+        {"response": 'Project( "secret" )  # mine\n\nADD_EXECUTABLE(secret\n  main.cpp)'},
+        "no_held_out_answer",
+    ),
+    Case("preference_pairs", {"rejected_passed": 5, "margin": 0.0}, "chosen_beats_rejected"),
+    Case("preference_pairs", {"tests_total": 6, "margin": 1 / 6, "chosen_passes_all": False}, "chosen_beats_rejected"),
+    Case("preference_pairs", {"chosen_passed": 6, "margin": 0.4, "chosen_passes_all": False}, "chosen_beats_rejected"),
+    Case("preference_pairs", {"margin": 0.4}, "chosen_beats_rejected"),
+    Case("preference_pairs", {"chosen_passes_all": False}, "chosen_beats_rejected"),
+    Case("preference_pairs", {"chosen_passed": 4, "rejected_passed": 3}, "chosen_beats_rejected"),
     Case("preference_pairs", {"similarity": 0.7}, "chosen_beats_rejected"),
     Case("preference_pairs", {"rejected": "a"}, "chosen_beats_rejected"),
     Case("gspo_prompts", {"reference_solutions": [SOLVED, FAILED]}, "answers_are_told_apart"),
@@ -165,7 +198,7 @@ def test_good_rows_pass_every_check_and_the_run_goes_on(bench: Bench, table: str
 def test_one_bad_row_is_blocked_by_its_check(bench: Bench, case: Case) -> None:
     passed, went_on = materialize(bench, case.table, rows_of(case.table, {}, case.bad))
     assert not passed[case.check]
-    assert [name for name, fine in passed.items() if not fine] == [case.check]
+    assert {name for name, fine in passed.items() if not fine} == {case.check, case.also} - {""}
     assert not went_on
 
 
@@ -175,7 +208,9 @@ def test_a_column_of_another_type_is_blocked(bench: Bench) -> None:
     assert not went_on
 
 
-@pytest.mark.parametrize("table", ["combined_sft", "gspo_prompts", "router_sft", "train_problems", "eval_problems"])
+@pytest.mark.parametrize(
+    "table", ["combined_sft", "combined_cmake", "gspo_prompts", "router_sft", "train_problems", "eval_problems"]
+)
 def test_an_empty_table_is_blocked(bench: Bench, table: str) -> None:
     passed, went_on = materialize(bench, table, frame(table))
     assert [name for name, fine in passed.items() if not fine] == ["has_rows"]

@@ -113,6 +113,12 @@ def test_every_table_is_held_to_its_declaration(name: str) -> None:
         ("docstring_pairs", {"line": 0}, "line < 1"),
         ("pass_k_solutions", {"verdict": "OK"}, "verdict not in AC|PA|WA|RE|TLE|MLE|OLE|CE|CLE"),
         ("combined_sft", {"instruction": None}, "instruction is null"),
+        ("decontamination_report", {"rule": "smell"}, "rule not in verbatim|tokens|doc|split_key"),
+        (
+            "decontamination_report",
+            {"table": "eval_problems"},
+            "table not in clean_files|docstring_pairs|diff_sft|train_problems",
+        ),
     ],
 )
 def test_a_row_outside_the_declaration_stops_the_run(scene: Scene, table: str, values: Row, broken: str) -> None:
@@ -135,7 +141,9 @@ def test_a_fitting_table_lets_the_run_go_on(scene: Scene) -> None:
 @pytest.mark.parametrize(("hits", "passed"), [(7, True), (8, False)])
 def test_many_rows_near_held_out_problems_stop_the_run(scene: Scene, hits: int, passed: bool) -> None:
     """100 training rows may have 2 % and 5 hits; two rules that name one row are one hit."""
-    rows = [row("decontamination_report", row_id=f"row {n}", rule=rule) for n in range(hits) for rule in ("doc", "key")]
+    rows = [
+        row("decontamination_report", row_id=f"row {n}", rule=rule) for n in range(hits) for rule in ("doc", "tokens")
+    ]
     frames = {
         "decontamination_report": frame("decontamination_report", *rows),
         "clean_files": frame("clean_files", *(row("clean_files", n) for n in range(30))),

@@ -272,3 +272,24 @@ def test_tokenizer_and_shards_are_of_all_dumps(bench: Bench, dumps: tuple[str, .
     # A function and a request of each problem, and pieces of files.
     assert (tokenizer["metrics"]["texts"] > 80) is bool(dumps)
     assert ("real" in shards["metrics"]["tokens_by_source"]) is bool(dumps)
+
+
+@pytest.mark.parametrize("dumps", [(), ("one",), ("one", "two")])
+def test_what_the_cmake_specialist_reads_is_of_all_dumps_and_of_generated_projects(
+    bench: Bench, dumps: tuple[str, ...]
+) -> None:
+    held_out = row("cmake_problems", 9, split="eval", instruction="Secret.", reference="project(secret)\n")
+    open_ = row("cmake_problems", 1, split="train", reference="project(p)\n", configure_ok=True)
+
+    def rows(dump: str) -> pl.DataFrame:
+        known = {"configure_ok": True, "dump": dump, "instruction": f"Build {dump}."}
+        copied = row("cmake_sft", row_id=f"{dump} copy", response="PROJECT(secret)", **known)
+        return frame("cmake_sft", row("cmake_sft", row_id=dump, response=f"project({dump})\n", **known), copied)
+
+    inputs = {"cmake_problems": frame("cmake_problems", open_, held_out)}
+    store = bench.stored(corpus.combined_cmake, {d: {"cmake_sft": rows(d)} for d in dumps}, inputs)
+    found = store.scan("combined_cmake").collect()
+    assert found["row_id"].to_list() == [*dumps, "problem_id 1"]
+    together = pl.concat([frame("cmake_sft"), *(rows(d) for d in dumps)])
+    made = bench.in_memory(corpus.combined_cmake, inputs={**inputs, "cmake_sft": together})["combined_cmake"]
+    assert made.equals(found)

@@ -3,6 +3,7 @@
 import json
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -12,6 +13,9 @@ from cpp_pipeline.storage.assets import OWNERS
 from cpp_pipeline.storage.checks import RECORDED
 
 GRAPH = Path(__file__).with_name("graph.json")
+
+
+Assets = dict[str, list[str]]
 
 
 @cache
@@ -51,9 +55,38 @@ def blocking_checks(asset: str) -> list[dg.AssetChecksDefinition]:
     return [c for c in found if all(s.blocking for s in c.check_specs)]
 
 
-def graph() -> dict[str, list[str]]:
+def graph() -> Assets:
     """Asset -> what it depends on, both sorted."""
     return {n: sorted(d.asset_key.to_user_string() for d in specs()[n].deps) for n in sorted(specs())}
+
+
+def automatic() -> dict[str, dict[str, dict[str, Any]]]:
+    """Jobs with their assets; schedules and sensors with what they start and whether they do from the start."""
+    repository = definitions().get_repository_def()
+    target = "data_follows_dumps"
+    selection = next(s.asset_selection for s in repository.sensor_defs if s.name == target)
+    assert selection is not None
+    chosen = selection.resolve(definitions().resolve_asset_graph())
+    return {
+        "jobs": {
+            job.name: {"assets": sorted(key.path[-1] for key in job.asset_layer.selected_asset_keys)}
+            for job in repository.get_all_jobs()
+            if not job.name.startswith("__")
+        },
+        "schedules": {
+            s.name: {"job": s.job_name, "cron": s.cron_schedule, "default": s.default_status.value}
+            for s in repository.schedule_defs
+        },
+        "sensors": {
+            s.name: {
+                "jobs": [job.name for job in s.jobs] if s.has_jobs else [],
+                "assets": sorted(key.path[-1] for key in chosen) if s.name == target else [],
+                "seconds": s.minimum_interval_seconds,
+                "default": s.default_status.value,
+            }
+            for s in repository.sensor_defs
+        },
+    }
 
 
 def test_the_definitions_can_be_loaded() -> None:
@@ -62,16 +95,17 @@ def test_the_definitions_can_be_loaded() -> None:
 
 
 def test_the_graph_is_the_committed_one() -> None:
-    """Assets and their inputs change on purpose only; renew the file (from the project's root) with
+    """Assets, their inputs, jobs and what runs by itself change on purpose only; renew the file (from the project's
+    root) with
 
     python -c "from cpp_pipeline_tests.defs import test_definitions as t; t.renew()"
     """
-    assert graph() == json.loads(GRAPH.read_text())
+    assert {"assets": graph(), **automatic()} == json.loads(GRAPH.read_text())
 
 
 def renew() -> None:
     """Write the graph as it is now."""
-    GRAPH.write_text(json.dumps(graph(), indent=1) + "\n")
+    GRAPH.write_text(json.dumps({"assets": graph(), **automatic()}, indent=1) + "\n")
 
 
 def test_every_asset_is_described() -> None:
@@ -129,6 +163,7 @@ def test_only_evaluation_decontamination_and_tasks_read_held_out_problems() -> N
 def test_all_blocking_checks_are_there_and_targets_only_warn() -> None:
     names = {(c.asset_key.to_user_string(), c.name): c.blocking for c in checks()}
     warning = {("model_report", "targets"), ("duplicate_pairs", "no_dump_failed")}
+    warning |= {(name, "read_to_the_end") for name in ("source_files_quarantine", "commits_quarantine")}
     assert {key for key, blocking in names.items() if not blocking} == warning
     meaning: dict[str, set[str]] = {}
     for asset, name in names:
@@ -143,6 +178,7 @@ def test_all_blocking_checks_are_there_and_targets_only_warn() -> None:
         "diff_sft": {"repair_changes_something"},
         "cmake_sft": {"nothing_is_blank"},
         "cmake_problems": {"sides_are_apart"},
+        "combined_cmake": {"has_rows", "nothing_is_blank", "no_held_out_request", "no_held_out_answer"},
         "duplicate_pairs": {"what_is_kept_stays"},
         "eval_problems": {"has_rows"},
         "train_problems": {"has_rows", "no_held_out_problem", "near_duplicates_are_out"},

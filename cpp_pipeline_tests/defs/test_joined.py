@@ -16,7 +16,6 @@ TRIED_ELSEWHERE = {
     "train_problems": "asks the sandbox; test_problems",
     "tokenizer": "a folder; test_corpus",
     "pretraining_corpus": "a folder; test_corpus",
-    "cmake_checkpoint": "loads a model; the whole chain",
 }
 
 

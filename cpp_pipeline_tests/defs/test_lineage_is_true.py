@@ -16,6 +16,7 @@ import pytest
 
 from cpp_pipeline.agent.problems import agent_problems
 from cpp_pipeline.corpus import sft
+from cpp_pipeline.corpus.cmake import combined_cmake
 from cpp_pipeline.curate.files import clean
 from cpp_pipeline.curate.repairs import redacted_repairs
 from cpp_pipeline.curate.signatures import function_signatures
@@ -97,6 +98,15 @@ CASES: Mapping[str, tuple[Make, Frames]] = {
     "documented functions": (
         lambda f, _: {"docstring_sft": sft.docstring_sft(f["docstring_pairs"], frozenset(), PRESET, 0)},
         {"docstring_pairs": frame("docstring_pairs", pair("one", 1))},
+    ),
+    "cmake rows": (
+        lambda f, _: {"combined_cmake": combined_cmake(f["cmake_sft"], f["cmake_problems"])},
+        {
+            "cmake_sft": frame("cmake_sft", row("cmake_sft", configure_ok=True)),
+            "cmake_problems": frame(
+                "cmake_problems", row("cmake_problems", split="train", instruction="Build it.", configure_ok=True)
+            ),
+        },
     ),
     "solutions": (
         lambda f, _: {"pass_k_sft": sft.pass_k_sft(f["pass_k_solutions"], f["train_problems"])},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,12 +12,14 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from cpp_pipeline.defs import corpus, evals
+from cpp_pipeline.defs import corpus
 from cpp_pipeline.schemas import TABLES
 from cpp_pipeline.storage.assets import SKIP_TAG
 from cpp_pipeline.storage.metadata import column_plot, metrics_plot, table_facts
+from cpp_pipeline.storage.previews import checkpoint_facts, report_facts
+from cpp_pipeline.storage.store import Store
 from cpp_pipeline_tests.defs.support import Bench, frame, row
-from cpp_pipeline_tests.defs.test_corpus import NO_HIT, problem
+from cpp_pipeline_tests.defs.test_corpus import NO_HIT, problem, sft_inputs
 from cpp_pipeline_tests.defs.test_definitions import definitions, specs
 
 PICTURE = "![plot](data:image/png;base64,"
@@ -71,14 +74,19 @@ def test_a_materialized_table_holds_all_of_it_and_a_kept_one_too(bench: Bench) -
     assert [c.name for c in getattr(schema, "value", schema).columns] == list(TABLES["pass_k_sft"].schema)
 
 
-def test_folders_are_shown(bench: Bench, bundled: Mapping[str, pl.DataFrame]) -> None:
+def test_folders_are_shown_when_they_are_made_and_when_they_are_kept(
+    bench: Bench, bundled: Mapping[str, pl.DataFrame]
+) -> None:
     for name in ("clean_files", "docstring_pairs"):
         bench.write(name, bundled[name], "bundled")
     bench.write("train_problems", frame("train_problems", *(problem(n, source="family") for n in range(40))))
     bench.write("decontamination_report", NO_HIT)
     bench.write("duplicate_pairs", frame("duplicate_pairs"))
-    tokenizer, shards = shown(bench, corpus.tokenizer), shown(bench, corpus.pretraining_corpus)
-    for facts in (tokenizer, shards):
+    made = [shown(bench, asset) for asset in (corpus.tokenizer, corpus.pretraining_corpus)]
+    kept = [shown(bench, asset, {SKIP_TAG: "1"}) for asset in (corpus.tokenizer, corpus.pretraining_corpus)]
+    assert kept == [{**facts, "cpp_pipeline/kept": True} for facts in made]
+    tokenizer, shards = made
+    for facts in made:
         assert {"path", "preview", "plot"} <= facts.keys()
         assert facts["plot"].startswith(PICTURE)
     assert tokenizer["preview"].startswith("| token | id | characters |")
@@ -94,12 +102,39 @@ def test_a_report_shows_its_metrics_and_draws_the_shares(tmp_path: Path) -> None
         "greedy": {"value": 0.25, "low": None, "high": None, "n": 128},
         "tokens": {"value": 40.0, "low": None, "high": None, "n": 128},
     }
-    facts = evals._finished(tmp_path, "base_eval", metrics)
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    facts = report_facts("base_eval", tmp_path, Store(str(tmp_path)))
     assert "| pass@1 | 0.500 | 0.400 to 0.600 | 128 |" in facts["metrics"].value
     assert facts["plot"].value.startswith(PICTURE)
-    assert (tmp_path / "result.json").exists()
     one = {"tokens": metrics["tokens"]}
     assert metrics_plot(one, "no share").startswith(PICTURE)
+
+
+def test_a_checkpoint_shows_its_curve_what_it_was_told_and_its_last_steps(tmp_path: Path) -> None:
+    steps = ({"step": n, "loss": 3.0 - n / 10, "tokens": 64} for n in range(9))
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(step) + "\n" for step in steps))
+    (tmp_path / "result.json").write_text(json.dumps({"config": {"lr": 0.001, "preset": "smoke"}}))
+    facts = checkpoint_facts("sft_checkpoint", tmp_path, Store(str(tmp_path)))
+    assert facts["curve"].value.startswith("![curve](data:image/png;base64,")
+    lines = facts["preview"].value.splitlines()
+    assert lines[0] == "| step | loss | tokens |"
+    assert [line.split(" | ")[0] for line in lines[2:7]] == [f"| {n}" for n in range(4, 9)]
+    assert {"| lr | 0.001 |", "| preset | smoke |"} <= set(lines)
+
+
+def test_a_table_shows_what_was_kept_out_of_it_by_reason(bench: Bench) -> None:
+    rows = (row("docstring_sft", n, source="docstring", response="x" * 10**5 * (n % 2)) for n in range(5))
+    inputs = {**sft_inputs(), "docstring_sft": frame("docstring_sft", *rows), "diff_sft": frame("diff_sft")}
+    for name, rows_of_it in inputs.items():
+        bench.write(name, rows_of_it, "one" if TABLES[name].partitioned else None)
+    for tags in ({}, {SKIP_TAG: "1"}):
+        result = bench.run(
+            [*(dg.AssetSpec(k) for k in corpus.combined_sft.dependency_keys), corpus.combined_sft], tags=tags
+        )
+        told = {e.asset_key.path[-1]: e.materialization.metadata for e in result.get_asset_materialization_events()}
+        assert told["combined_sft"]["quarantined"].value == {"too long": 2}
+        assert "quarantined" not in told["combined_sft_quarantine"]
+        assert ("cpp_pipeline/kept" in told["combined_sft"]) is bool(tags)
 
 
 @pytest.mark.parametrize(

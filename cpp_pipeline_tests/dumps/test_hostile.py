@@ -14,6 +14,7 @@ import pytest
 
 from cpp_pipeline.dumps.history import read_commits
 from cpp_pipeline.dumps.isolated import Reader, ReaderEnded
+from cpp_pipeline.dumps.items import CUT_SHORT
 from cpp_pipeline.dumps.listing import list_dump
 from cpp_pipeline.dumps.reading import read_files
 from cpp_pipeline.dumps.repairs import read_repairs
@@ -48,6 +49,8 @@ def test_a_hostile_dump_is_read_without_harm(name: str, tmp_path: Path, scratch:
     before = sorted(p.name for p in outside.iterdir())
     files, bad, everything = read_all(dump, scratch)
     assert SCHEMAS["source_files"].violations(files.lazy()) == {}
+    cut = bad.filter(pl.col("detail").str.contains("the rest is not read", literal=True))
+    assert set(cut["reason"]) <= set(CUT_SHORT)
     assert not (outside / "started").exists()
     assert sorted(p.name for p in outside.iterdir()) == before
     texts = [str(value) for frame in everything for row in frame.rows() for value in row]

@@ -244,6 +244,21 @@ def test_a_cut_archive_is_broken_not_fatal(dump: Path, tmp_path: Path) -> None:
     assert bad.filter(pl.col("reason") == "broken archive")["row_id"].to_list() == ["d:cut.tar.gz", "d:no.zip"]
 
 
+def test_wherever_a_tar_is_cut_or_a_header_of_it_damaged_that_is_told(tmp_path: Path) -> None:
+    """tarfile itself takes a cut or damaged header for the end of the archive."""
+    tar_of(tmp_path / "whole.tar", [(member(f"f{n}.cc"), b"int a;\n" * 90) for n in range(3)])
+    whole = (tmp_path / "whole.tar").read_bytes()
+    end = 3 * (512 + 1024)  # headers and contents; blocks of zeros are the end mark
+    cases = {f"cut at {size}": whole[:size] for size in range(0, end + 512, 256)}
+    cases |= {f"damaged at {at}": whole[:at] + b"?" + whole[at + 1 :] for at in range(0, end, 512 + 1024)}
+    for name, content in cases.items():
+        (tmp_path / "a.tar").write_bytes(content)
+        bad = list(archives.extract(tmp_path / "a.tar", tmp_path / "out" / name, lambda _: 10**9))
+        assert [b.reason for b in bad] == ["broken archive"], name
+    (tmp_path / "a.tar").write_bytes(whole[: end + 512])
+    assert list(archives.extract(tmp_path / "a.tar", tmp_path / "out" / "whole", lambda _: 10**9)) == []
+
+
 def test_debian_source_packages_become_one_repository_each(dump: Path, tmp_path: Path) -> None:
     tar_of(dump / "tiny_1.0.orig.tar.xz", [(member("tiny-1.0/src/a.cc"), b"int a;\n")])
     copyright_text = b"Files: *\nCopyright: x\nLicense: zlib\n"

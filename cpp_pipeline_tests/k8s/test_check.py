@@ -63,6 +63,7 @@ def test_the_remedy_of_the_message_is_what_kustomize_takes(tmp_path: Path) -> No
     (folder / "kustomization.yaml").write_text(text)
     settings = (source / "settings.yaml").read_text().replace("bucket-is-not-set.invalid", "bucket")
     (folder / "settings.yaml").write_text(settings)
+    (folder / "api-server.yaml").write_text((source / "api-server.yaml").read_text())
     built = build(folder)
     refuse_unset(built, "own")
     data = one(objects(built), "ConfigMap", "cpp-pipeline")["data"]
@@ -92,7 +93,8 @@ def test_nothing_is_passed_on_that_is_refused() -> None:
         ("CPP_PIPELINE_K8S_SHAPE: l4+spot", "CPP_PIPELINE_K8S_SHAPE: l5", "CPP_PIPELINE_K8S_SHAPE: 'l5' is no shape"),
         ("CPP_PIPELINE_STEP_SHAPE: cpu", "CPP_PIPELINE_STEP_SHAPE: x", "CPP_PIPELINE_STEP_SHAPE: 'x"),
         ("CPP_PIPELINE_EXECUTOR", "CPP_PIPELINE_EXECUTER", "data.CPP_PIPELINE_EXECUTER: there is no such setting"),
-        ('MAX_CONCURRENT: "4"', "MAX_CONCURRENT: many", "CPP_PIPELINE_MAX_CONCURRENT='many': use a whole number"),
+        ("CPP_PIPELINE_WATCH_SHAPE: cpu", "CPP_PIPELINE_WATCH_SHAPE: x", "CPP_PIPELINE_WATCH_SHAPE: 'x"),
+        ('MAX_CONCURRENT: "32"', "MAX_CONCURRENT: many", "CPP_PIPELINE_MAX_CONCURRENT='many': use a whole number"),
     ],
 )
 def test_what_is_set_wrongly_is_named(tmp_path: Path, old: str, new: str, words: str) -> None:

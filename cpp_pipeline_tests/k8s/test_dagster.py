@@ -5,6 +5,7 @@ The chart itself needs Helm, which is in no package registry; its schema is chec
 
 import json
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -94,10 +95,10 @@ def run_job() -> Object:
     return job(launcher_context().merge(code_context()), "run_worker")
 
 
-def step_job(asset: str) -> Object:
-    """The pod of an asset's step, as the executor merges the parts."""
+def step_job(asset: str, **sort: Any) -> Object:
+    """The pod of the step of an asset, or of another `sort`, as the executor merges the parts."""
     chosen = settings()
-    tags = step_options(asset, chosen).op_tags
+    tags = step_options(asset, chosen, **sort).op_tags
     assert tags is not None
     context = launcher_context().merge(code_context())
     for part in (step_config(chosen)["step_k8s_config"], tags["dagster-k8s/config"]):
@@ -105,7 +106,15 @@ def step_job(asset: str) -> Object:
     return job(context, "step_worker")
 
 
-@pytest.mark.parametrize("made", [run_job, lambda: step_job("source_files")], ids=["run", "step"])
+CHECK = {"is_check": True}
+LAUNCHING = {"resources": frozenset({"launcher"})}
+
+
+@pytest.mark.parametrize(
+    "made",
+    [run_job, lambda: step_job("source_files"), lambda: step_job("base_checkpoint", **LAUNCHING)],
+    ids=["run", "step", "step that watches"],
+)
 def test_runs_and_steps_fit_the_schemas_the_rules_and_restricted(made: Any) -> None:
     manifest = made()
     for version in ("1.33", "1.35", "1.37"):
@@ -133,6 +142,45 @@ def test_a_step_has_the_machine_that_the_settings_name() -> None:
     assert "nodeSelector" not in run_job()["spec"]["template"]["spec"]
 
 
+@pytest.mark.parametrize("sort", [CHECK, LAUNCHING], ids=["check", "watches a Job"])
+def test_what_does_little_itself_is_small_and_stays_off_spot(sort: Object) -> None:
+    """The executor's own settings are for Spot, and Dagster merges a step's machine into them."""
+    spec = step_job("base_checkpoint", **sort)["spec"]["template"]["spec"]
+    assert not spec.get("nodeSelector") and not spec.get("tolerations")
+    (container,) = spec["containers"]
+    assert container["resources"]["requests"] == {"cpu": "500m", "memory": "4Gi", "ephemeral-storage": "20Gi"}
+    assert container["resources"]["limits"] == {"memory": "4Gi", "ephemeral-storage": "20Gi"}
+    assert {"scratch", "home"} <= {mount["name"] for mount in container["volumeMounts"]}
+
+
+def steps_of_a_dump() -> int:
+    """Steps of one run of the job `data_stages`: its assets, and their checks."""
+    from cpp_pipeline.definitions import defs
+
+    return len(defs().resolve_job_def("data_stages").nodes)
+
+
+def test_the_quota_holds_the_jobs_of_a_backfill_over_50_dumps() -> None:
+    """Were none of them gone yet, and a whole training under way besides; steps tried again come on top."""
+    from cpp_pipeline.definitions import defs
+
+    steps = steps_of_a_dump()
+    assert steps > 20
+    training = 2 * len(defs().resolve_job_def("training").nodes)
+    quota = one(overlay_objects("gke-spot"), "ResourceQuota", "runs")["spec"]["hard"]
+    assert 50 * (steps + 1) + training <= int(quota["count/jobs.batch"])
+    chosen, runs = settings(), VALUES["concurrency"]["runs"]["maxConcurrentRuns"]
+    assert runs + chosen.max_concurrent <= int(quota["pods"]) / 2  # the others are Dagster's own, and Jobs'
+
+
+def test_finished_jobs_go_soon_and_not_before_dagster_has_looked() -> None:
+    step = step_job("source_files")["spec"]["ttlSecondsAfterFinished"]
+    assert 60 < step <= 900  # steps under way are looked at every 20 s, finished ones never
+    monitoring = VALUES["dagsterDaemon"]["runMonitoring"]
+    start = monitoring["startTimeoutSeconds"] + monitoring["pollIntervalSeconds"]
+    assert start < run_job()["spec"]["ttlSecondsAfterFinished"] <= 7200
+
+
 def test_the_chart_is_of_dagsters_version_and_bounds_what_is_done_at_once() -> None:
     pinned = next(
         d
@@ -143,8 +191,19 @@ def test_the_chart_is_of_dagsters_version_and_bounds_what_is_done_at_once() -> N
     daemon = VALUES["dagsterDaemon"]
     assert daemon["runRetries"] == {"enabled": True, "maxRetries": 2, "retryOnAssetOrOpFailure": False}
     assert daemon["runMonitoring"]["enabled"] and daemon["runCoordinator"]["type"] == "QueuedRunCoordinator"
-    assert VALUES["concurrency"]["runs"]["maxConcurrentRuns"] > 0 and settings().max_concurrent > 0
+    assert VALUES["concurrency"]["enabled"]
+    assert settings().max_concurrent >= VALUES["concurrency"]["runs"]["maxConcurrentRuns"] > 0
     assert VALUES["computeLogManager"]["type"] == "GCSComputeLogManager"
+
+
+def test_the_document_names_the_bounds_that_there_are() -> None:
+    text = (PROJECT / "docs" / "operations.md").read_text()
+    (table,) = re.findall(r"^\| what \| bound .*?\n\n", text, re.MULTILINE | re.DOTALL)
+    told = [row.split(" | ")[1] for row in table.strip().splitlines()[2:6]]
+    runs, steps = VALUES["concurrency"]["runs"]["maxConcurrentRuns"], settings().max_concurrent
+    jobs = one(overlay_objects("gke-spot"), "ResourceQuota", "runs")["spec"]["hard"]["count/jobs.batch"]
+    assert told == [str(runs), str(steps), f"{steps} / {runs} = {steps // runs}", f"{int(jobs):,}"]
+    assert settings().watch_shape in text
 
 
 def test_dagsters_own_pods_fit_restricted() -> None:

@@ -1,6 +1,8 @@
 """What the network policies of every overlay let through, between pods as they really are labelled."""
 
+import shutil
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,10 +11,14 @@ from dagster_k8s.job import DagsterK8sJobConfig, construct_dagster_k8s_job
 from cpp_pipeline.launch.k8s.manifest import JobRequest, job_manifest
 from cpp_pipeline.launch.k8s.shapes import SHAPES
 from cpp_pipeline_tests.k8s.network import Network, Pod
-from cpp_pipeline_tests.k8s.rendering import DIGEST, OVERLAYS, of_kind, one, overlay_objects
+from cpp_pipeline_tests.k8s.rendering import DIGEST, MANIFESTS, OVERLAYS, build, objects, of_kind, one, overlay_objects
 
 RUNS, SANDBOX = "cpp-pipeline", "cpp-pipeline-sandbox"
 INTERNET, PRIVATE, METADATA, GKE_METADATA = "142.250.1.1", "10.3.0.7", "169.254.169.254", "169.254.169.252"
+CLOUD_DNS, NODE_CACHE = METADATA, "169.254.20.10"
+API_SERVERS = ("172.16.0.2", "10.128.0.9", "192.168.7.1", "34.118.224.1")
+"""Private addresses that control planes have, and the first Service of a GKE cluster, which is `kubernetes`."""
+ASKING = ("run", "step", "job", "webserver", "code", "controller")
 
 
 @cache
@@ -53,6 +59,9 @@ def pods() -> dict[str, Pod]:
         "controller": Pod(SANDBOX, controller),
         "sandbox": Pod(SANDBOX, sandbox),
         "dns": Pod("kube-system", {"k8s-app": "kube-dns"}),
+        "dns of the node": Pod("kube-system", {"k8s-app": "node-local-dns"}),
+        "system": Pod("kube-system", {"k8s-app": "metrics-server"}),
+        "false dns": Pod("default", {"k8s-app": "kube-dns"}),
         "elsewhere": Pod("default", {"app.kubernetes.io/name": "cpp-pipeline"}),
         "prometheus": Pod("monitoring", {}),
     }
@@ -61,15 +70,20 @@ def pods() -> dict[str, Pod]:
 OPEN = [
     *((who, "controller", 8888) for who in ("run", "step", "job", "prometheus")),
     ("controller", "sandbox", 8080),
-    *((who, "dns", 53) for who in ("run", "step", "job", "webserver", "code", "controller")),
-    *((who, INTERNET, 443) for who in ("run", "step", "job", "code", "webserver", "controller")),
+    *((who, dns, 53) for who in ASKING for dns in ("dns", "dns of the node", CLOUD_DNS, NODE_CACHE)),
+    *((who, INTERNET, 443) for who in ASKING),
+    *((who, where, 443) for who in ASKING if who != "job" for where in API_SERVERS),
     *((who, PRIVATE, 5432) for who in ("run", "step", "webserver", "code")),
-    *((who, GKE_METADATA, 988) for who in ("run", "step", "job")),
+    *((who, *where) for who in ("run", "step", "job") for where in ((GKE_METADATA, 988), (METADATA, 80))),
     ("webserver", "code", 3030),
     ("job", "job", 29400),
 ]
 CLOSED = [
     *(("sandbox", to, port) for to in ("dns", "controller", "sandbox", "run") for port in (53, 443, 8080, 8888)),
+    *(("sandbox", to, 53) for to in ("dns of the node", NODE_CACHE)),
+    *((who, to, 53) for who in ASKING for to in ("system", "false dns", INTERNET, PRIVATE)),
+    *(("job", where, port) for where in API_SERVERS for port in (443, 6443)),
+    ("job", PRIVATE, 443),
     *(("sandbox", to, port) for to in (INTERNET, PRIVATE, METADATA, GKE_METADATA) for port in (53, 80, 443, 988)),
     *((who, "sandbox", 8080) for who in ("run", "step", "job", "webserver", "elsewhere", "prometheus")),
     ("controller", "sandbox", 22),
@@ -95,9 +109,26 @@ def test_what_is_not_needed_is_closed(name: str, source: str, target: str, port:
     assert not network(name).allows(pods()[source], pods().get(target, target), port)
 
 
-def test_dns_is_asked_by_udp_too() -> None:
-    assert network("gke-spot").allows(pods()["run"], pods()["dns"], 53, "UDP")
-    assert not network("gke-spot").allows(pods()["sandbox"], pods()["dns"], 53, "UDP")
+@pytest.mark.parametrize("dns", ["dns", "dns of the node", CLOUD_DNS, NODE_CACHE])
+def test_dns_is_asked_by_udp_too(dns: str) -> None:
+    asked = pods().get(dns, dns)
+    assert all(network("gke-spot").allows(pods()[who], asked, 53, "UDP") for who in ASKING)
+    assert not network("gke-spot").allows(pods()["sandbox"], asked, 53, "UDP")
+
+
+@pytest.mark.parametrize("name", ["gke-spot", "gke-ondemand"])
+def test_the_controllers_way_to_the_api_server_can_be_narrowed(name: str, tmp_path: Path) -> None:
+    """With the address of a cluster in api-server.yaml the controller reaches that, and nothing else on 443."""
+    shutil.copytree(MANIFESTS, tmp_path / "k8s")
+    patch = tmp_path / "k8s" / "overlays" / name / "api-server.yaml"
+    wide = "cidr: 0.0.0.0/0\n            except: [169.254.0.0/16]"
+    assert wide in patch.read_text()
+    patch.write_text(patch.read_text().replace(wide, f"cidr: {API_SERVERS[0]}/32"))
+    found = objects(build(patch.parent))
+    narrow = Network(of_kind(found, "NetworkPolicy"), network(name).namespaces)
+    controller = pods()["controller"]
+    assert narrow.allows(controller, API_SERVERS[0], 443) and narrow.allows(controller, pods()["sandbox"], 8080)
+    assert not narrow.allows(controller, INTERNET, 443) and not narrow.allows(controller, API_SERVERS[1], 443)
 
 
 @pytest.mark.parametrize("name", OVERLAYS)

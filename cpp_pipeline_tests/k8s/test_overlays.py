@@ -1,5 +1,6 @@
 """Overlays as servers would take them: schemas, PodSecurity, images, rights, and names that fit each other."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -162,13 +163,11 @@ def test_the_pool_is_of_the_template_and_its_containers_share_a_socket_only(mani
     assert "ports" not in runner and "env" not in runner
 
 
-def test_controllers_together_hold_no_more_pods_than_there_are(manifests: list[Object]) -> None:
+def test_controllers_claim_of_the_pool_that_there_is(manifests: list[Object]) -> None:
     pool = one(manifests, "SandboxWarmPool", "cpp-sandbox")
     (container,) = one(manifests, "Deployment", "execution-controller")["spec"]["template"]["spec"]["containers"]
     env = {e["name"]: e.get("value", e.get("valueFrom")) for e in container["env"]}
-    least = one(manifests, "HorizontalPodAutoscaler", "execution-controller")["spec"]["minReplicas"]
     assert env["SANDBOX_POOL"] == pool["metadata"]["name"]
-    assert int(env["SANDBOX_POOL_LEASES"]) * least <= pool["spec"]["replicas"]
     assert env["POD_UID"] == {"fieldRef": {"fieldPath": "metadata.uid"}}
 
 
@@ -211,9 +210,32 @@ def test_probes_ask_for_routes_that_need_no_token(spot: list[Object]) -> None:
     paths = {kind: container[kind]["httpGet"]["path"] for kind in ("startupProbe", "livenessProbe", "readinessProbe")}
     assert client.get(paths["livenessProbe"]).status_code == client.get(paths["startupProbe"]).status_code == 200
     assert client.get(paths["readinessProbe"]).status_code == 503
-    annotations = one(spot, "Deployment", "execution-controller")["spec"]["template"]["metadata"]["annotations"]
-    assert client.get(annotations["prometheus.io/path"]).status_code == 401
-    assert client.get(annotations["prometheus.io/path"], headers={"Authorization": "Bearer t"}).status_code == 200
+    service.close()
+
+
+def test_scrapers_that_cannot_give_the_token_are_not_invited_and_others_are_told_how(spot: list[Object]) -> None:
+    from fastapi.testclient import TestClient
+
+    from cpp_pipeline.sandbox.controller.app import create_app
+    from cpp_pipeline.sandbox.controller.service import Service, Trouble
+    from cpp_pipeline.sandbox.controller.tokens import Tokens
+
+    template = one(spot, "Deployment", "execution-controller")["spec"]["template"]
+    assert "annotations" not in template["metadata"]
+    (block,) = re.findall(r"```yaml\n(.*?)```", (PROJECT / "docs" / "operations.md").read_text(), re.DOTALL)
+    monitor = yaml.safe_load(block)
+    assert matches(monitor["spec"]["selector"], template["metadata"]["labels"])
+    assert monitor["metadata"]["namespace"] == "cpp-pipeline-sandbox"
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    (container,) = template["spec"]["containers"]
+    assert endpoint["port"] in {port["name"] for port in container["ports"]}
+    (volume,) = (v["secret"] for v in template["spec"]["volumes"] if "secret" in v)
+    given = endpoint["authorization"]["credentials"]
+    assert given == {"name": volume["secretName"], "key": volume["items"][0]["key"]}
+    service = Service(Trouble("isolation_unavailable", "a test"), Tokens(["t"]))
+    client = TestClient(create_app(service))
+    assert client.get(endpoint["path"]).status_code == 401
+    assert client.get(endpoint["path"], headers={"Authorization": "Bearer t"}).status_code == 200
     service.close()
 
 

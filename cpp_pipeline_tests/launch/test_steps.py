@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -13,6 +14,8 @@ from cpp_pipeline.launch.k8s.executor import step_config
 from cpp_pipeline.launch.k8s.shapes import SHAPES
 from cpp_pipeline.launch.steps import StepOptions, executor, not_tried_again, step_options
 from cpp_pipeline.settings import Settings
+from cpp_pipeline.storage.assets import StoreResource
+from cpp_pipeline.storage.checks import asset_check
 from cpp_pipeline_tests.cluster.fixtures import IMAGE
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -27,12 +30,14 @@ print(json.dumps({
     "heavy": [m for m in ("kubernetes", "dagster_k8s") if m in sys.modules],
     "tags": {n: json.loads(dict(node.definition.tags).get("dagster-k8s/config", "{}")) for n, node in ops.items()},
     "retries": sorted({node.definition.retry_policy.max_retries if node.definition.retry_policy else 0
-                       for node in ops.values() if not node.name.count("_fits_schema")}),
+                       for node in ops.values()}),
+    "checks": sorted(f"{key.asset_key.path[-1]}_{key.name}" for key in found.resolve_asset_graph().asset_check_keys),
+    "launching": sorted(node.name for node in ops.values() if "launcher" in node.definition.required_resource_keys),
 }))
 """
 
 
-def loaded(**env: str) -> dict[str, dict[str, dict[str, object]]]:
+def loaded(**env: str) -> dict[str, Any]:
     """What the project's definitions look like under settings."""
     given = {**os.environ, **{f"CPP_PIPELINE_{k.upper()}": v for k, v in env.items()}}
     done = subprocess.run(
@@ -50,27 +55,33 @@ def test_definitions_load_without_kubernetes(name: str, found: str) -> None:
 
 
 def test_steps_of_a_cluster_have_machines_of_their_own() -> None:
-    shape = "cpu+spot; source_files: cpu-large; *_checkpoint: cpu+cpu=250m+memory=1Gi"
-    facts = loaded(executor="k8s", k8s_image=IMAGE, step_shape=shape, step_retries="2")
-    assert facts["executor"] == "k8s" and 2 in facts["retries"]
-    tags = facts["tags"]
-    requests = {n: t["container_config"]["resources"]["requests"] for n, t in tags.items() if t}  # type: ignore[index]
-    assert requests["clean_files"]["cpu"] == SHAPES["cpu"].cpu
-    assert requests["source_files"]["memory"] == SHAPES["cpu-large"].memory
-    assert requests["base_checkpoint"]["cpu"] == "250m"
-    assert tags["clean_files"]["pod_spec_config"]["nodeSelector"] == {"cloud.google.com/gke-spot": "true"}
-    assert tags["source_files"]["pod_spec_config"] == {}
+    shape, watch = "cpu+spot; source_files: cpu-large", "cpu+cpu=250m+memory=1Gi; tokenizer_*: cpu+cpu=1"
+    given = {"executor": "k8s", "k8s_image": IMAGE, "step_shape": shape, "watch_shape": watch, "step_retries": "2"}
+    facts = loaded(**given, launcher="k8s", root="gs://bucket/prefix")
+    tags, checks, launching = facts["tags"], facts["checks"], facts["launching"]
+    assert (facts["executor"], facts["retries"]) == ("k8s", [2])
+    assert len(checks) > 50 and len(launching) > 10 and tags.keys() >= {*checks, *launching}
+    cpus = {name: tag["container_config"]["resources"]["requests"]["cpu"] for name, tag in tags.items()}
+    selected = {name: tag["pod_spec_config"]["nodeSelector"] for name, tag in tags.items()}
+    small = {name for name, cpu in cpus.items() if cpu == "250m"}
+    assert small | {"tokenizer_fits_schema", "tokenizer_text_comes_back"} >= {*checks, *launching} >= small
+    assert cpus["tokenizer_text_comes_back"] == "1"
+    assert cpus["clean_files"] == SHAPES["cpu"].cpu and cpus["source_files"] == SHAPES["cpu-large"].cpu
+    assert {name for name, labels in selected.items() if labels} == tags.keys() - {*checks, *launching, "source_files"}
+    alone = loaded(**given)["tags"]  # commands that load a model are then processes of the step's own pod
+    assert alone["base_checkpoint"]["container_config"]["resources"]["requests"]["cpu"] == SHAPES["cpu"].cpu
 
 
 def test_what_every_step_gets() -> None:
     settings = Settings(k8s_image=IMAGE, k8s_namespace="ns", max_concurrent=3, k8s_config="/kubeconfig")
     config = step_config(settings)
-    assert (config["job_image"], config["job_namespace"], config["max_concurrent"]) == (IMAGE, "ns", 3)
+    assert (config["job_image"], config["job_namespace"]) == (IMAGE, "ns")
     assert (config["load_incluster_config"], config["kubeconfig_file"]) == (False, "/kubeconfig")
     job = config["step_k8s_config"]["job_spec_config"]
     assert (job["backoffLimit"], job["podReplacementPolicy"]) == (0, "Failed")
-    plain = step_config(Settings(k8s_image=IMAGE))
-    assert not {"max_concurrent", "load_incluster_config"} & plain.keys()
+    plain = step_config(Settings(k8s_image=IMAGE, step_shape="cpu+spot"))
+    assert "load_incluster_config" not in plain
+    assert plain["step_k8s_config"]["pod_spec_config"]["nodeSelector"] == {"cloud.google.com/gke-spot": "true"}
 
 
 @pytest.mark.parametrize(
@@ -82,11 +93,13 @@ def test_what_every_step_gets() -> None:
         (Settings(executor="k8s", k8s_image="trainer:latest"), "CPP_PIPELINE_K8S_IMAGE='trainer:latest'"),
         (Settings(executor="k8s", k8s_image=IMAGE, step_shape="c3"), "CPP_PIPELINE_STEP_SHAPE: 'c3' is no shape"),
         (Settings(executor="k8s", k8s_image=IMAGE, step_shape="a: cpu"), "CPP_PIPELINE_STEP_SHAPE='a: cpu'"),
+        (Settings(executor="k8s", k8s_image=IMAGE, watch_shape="c3"), "CPP_PIPELINE_WATCH_SHAPE: 'c3' is no shape"),
     ],
 )
 def test_a_bad_setting_is_named(settings: Settings, words: str) -> None:
     with pytest.raises(ValueError) as caught:
         executor(settings)
+        step_options("a_check", settings, is_check=True)
     assert words in str(caught.value)
 
 
@@ -110,6 +123,27 @@ def test_bad_input_is_not_tried_again(error: Exception, attempts: int) -> None:
     (failed,) = [event for event in done.all_events if event.is_step_failure]
     assert len(made) == attempts
     assert str(error) in str(failed.step_failure_data.error)
+
+
+@pytest.mark.parametrize(("error", "attempts"), [(ValueError("no such column"), 1), (OSError("gone"), 3)])
+def test_checks_are_tried_again_as_assets_are(
+    error: Exception, attempts: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CPP_PIPELINE_STEP_RETRIES", "2")
+    monkeypatch.setattr("cpp_pipeline.launch.steps._RETRY_SECONDS", 0.01)
+    asked = []
+
+    @dg.asset
+    def table() -> None: ...
+
+    @asset_check(asset="table", blocking=True)
+    def is_right() -> dg.AssetCheckResult:
+        asked.append(1)
+        raise error
+
+    storage = StoreResource(root=str(tmp_path))
+    done = dg.materialize([table, is_right], resources={"storage": storage}, raise_on_error=False)
+    assert not done.success and len(asked) == attempts
 
 
 def test_without_retries_an_error_stays_what_it_is() -> None:

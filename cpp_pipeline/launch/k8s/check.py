@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from cpp_pipeline.launch.k8s.pods import is_digest
-from cpp_pipeline.launch.k8s.shapes import SETTING, STEP_SETTING, shape_for
+from cpp_pipeline.launch.k8s.shapes import SETTING, STEP_SETTING, WATCH_SETTING, shape_for
 from cpp_pipeline.settings import Settings
 
 UNSET = "is-not-set.invalid"
@@ -72,6 +72,7 @@ def _settings(data: Mapping[str, str]) -> Iterator[str]:
         settings = Settings.from_env(own)
         shape_for(settings.k8s_shape, "", SETTING)
         shape_for(settings.step_shape, "", STEP_SETTING)
+        shape_for(settings.watch_shape, "", WATCH_SETTING)
     except ValueError as error:
         yield f"data: {error}"
 

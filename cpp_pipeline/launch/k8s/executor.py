@@ -3,13 +3,18 @@
 A step's Job makes one attempt and no second one by itself: Dagster refuses a pod that starts a started step again. A
 lost pod is a failed step, which `CPP_PIPELINE_STEP_RETRIES` starts anew; other partitions are runs of their own.
 
+Step pods of all runs are bounded by giving each run an equal share. Dagster's pools would share as it comes. But a run
+that is taken up again replays its events, and Dagster 1.13 breaks off at a step that has ended and that, by the replay,
+could not have begun: for want of a slot, which it claims anew, or of a place among `max_concurrent`.
+
 Belongs here: what every step's pod is given, and what is refused before the first one. Not here: what single assets
 are given (`launch.steps`), the Jobs of commands that load a model (`launcher`).
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -19,6 +24,7 @@ from cpp_pipeline.launch.k8s.pods import (
     SCRATCH,
     SCRATCH_ENV,
     container_security,
+    placement,
     pod_security,
     require_digest,
     resources,
@@ -27,7 +33,16 @@ from cpp_pipeline.launch.k8s.refusals import refuse_local_root
 from cpp_pipeline.launch.k8s.shapes import STEP_SETTING, Shape, shape_for
 from cpp_pipeline.settings import Settings
 
+if TYPE_CHECKING:
+    from dagster._core.execution.context.system import PlanOrchestrationContext
+    from dagster._core.execution.plan.plan import ExecutionPlan
+    from dagster._core.execution.retries import RetryMode
+    from dagster._core.execution.step_dependency_config import StepDependencyConfig
+
 _DAY = 24 * 3600
+_KEPT_SECONDS = 120
+"""How long a step's finished Job stays. A quota counts it; and a run that lost its own pod together with that of a step
+starts the step anew by the same name: refused while the Job is there, it is taken up a second and a third time."""
 _PATIENCE_SECONDS = 60.0
 _SMALL = Shape("100m", "64Mi", disk="1Gi", shm="16Mi")
 
@@ -42,7 +57,7 @@ def step_config(settings: Settings) -> dict[str, Any]:
     """
     require_digest(settings.k8s_image)
     own = {"load_incluster_config": False, "kubeconfig_file": settings.k8s_config} if settings.k8s_config else {}
-    bound = {"max_concurrent": settings.max_concurrent} if settings.max_concurrent else {}
+    shape = shape_for(settings.step_shape, "", STEP_SETTING)
     return {
         "job_namespace": settings.k8s_namespace,
         "job_image": settings.k8s_image,
@@ -50,7 +65,7 @@ def step_config(settings: Settings) -> dict[str, Any]:
         "step_k8s_config": {
             "container_config": {
                 "env": [{"name": name, "value": value} for name, value in SCRATCH_ENV.items()],
-                "resources": resources(shape_for(settings.step_shape, "", STEP_SETTING)),
+                "resources": resources(shape),
                 "securityContext": container_security(),
                 # the machine's disk bounds it, by the container's limit
                 "volumeMounts": [{"name": "scratch", "mountPath": SCRATCH}],
@@ -59,17 +74,63 @@ def step_config(settings: Settings) -> dict[str, Any]:
                 "enableServiceLinks": False,
                 "securityContext": pod_security(),
                 "volumes": [{"name": "scratch", "emptyDir": {}}],
+                **placement(shape),
             },
             "job_spec_config": {
                 "backoffLimit": 0,
                 "podReplacementPolicy": "Failed",
                 "activeDeadlineSeconds": 7 * _DAY,
-                "ttlSecondsAfterFinished": 2 * _DAY,
+                "ttlSecondsAfterFinished": _KEPT_SECONDS,
             },
         },
         **own,
-        **bound,
     }
+
+
+def share_of_a_run(bound: int, instance: dg.DagsterInstance) -> int | None:
+    """Step pods that one run may have at a time, so that all runs together have at most `bound`; None: any number.
+
+    Where the instance lets any number of runs work at a time, the bound is that of one run.
+
+    Raises
+    ------
+    dagster.Failure
+        There may be more runs than pods; names both settings.
+    """
+    queue = instance.get_concurrency_config().run_queue_config
+    runs = max(1, queue.max_concurrent_runs) if queue else 1
+    if bound and bound < runs:
+        raise dg.Failure(
+            f"CPP_PIPELINE_MAX_CONCURRENT={bound} bounds the step pods of all runs, and this Dagster instance lets "
+            f"{runs} runs work at a time: set it to {runs} or more, or lower concurrency.runs.maxConcurrentRuns of "
+            "k8s/dagster/values.yaml (max_concurrent_runs in dagster.yaml)"
+        )
+    return bound // runs or None
+
+
+class SharingExecutor(dg.Executor):
+    """Bounds the steps of a run, but for one that is taken up again: its replay has to find room for every step."""
+
+    def __init__(self, make: Callable[[int | None], dg.Executor], share: int | None) -> None:
+        self._make = make
+        self._bounded = make(share)
+
+    @property
+    def retries(self) -> RetryMode:
+        """As Dagster's executor."""
+        return self._bounded.retries
+
+    @property
+    def step_dependency_config(self) -> StepDependencyConfig:
+        """As Dagster's executor."""
+        return self._bounded.step_dependency_config
+
+    def execute(
+        self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
+    ) -> Iterator[dg.DagsterEvent]:
+        """Work on the steps of a run."""
+        chosen = self._make(None) if plan_context.resume_from_failure else self._bounded
+        yield from chosen.execute(plan_context, execution_plan)
 
 
 def step_executor(settings: Settings, patience_seconds: float = _PATIENCE_SECONDS) -> dg.ExecutorDefinition:
@@ -93,8 +154,12 @@ def step_executor(settings: Settings, patience_seconds: float = _PATIENCE_SECOND
                 "CPP_PIPELINE_EXECUTOR=k8s, and the run launcher of this Dagster instance is no K8sRunLauncher: "
                 "configure one (k8s/dagster/values.yaml does), or set CPP_PIPELINE_EXECUTOR=multiprocess"
             )
+        share = share_of_a_run(settings.max_concurrent, context.instance)
         refuse_unusable_cluster(settings, patience_seconds)
-        return make(context)
+        return SharingExecutor(
+            lambda bound: make(context._replace(executor_config={**context.executor_config, "max_concurrent": bound})),
+            share,
+        )
 
     definition = dg.ExecutorDefinition(
         "k8s",

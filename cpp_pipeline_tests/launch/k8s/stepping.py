@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.execution.api import execute_run_iterator
 
 from cpp_pipeline.launch.k8s.executor import step_executor
 from cpp_pipeline.settings import Settings
@@ -60,3 +61,19 @@ def dumps() -> dg.JobDefinition:
 def sides() -> dg.JobDefinition:
     """Three steps that could all run at once."""
     return definitions().resolve_job_def("sides")
+
+
+def run_sides() -> None:
+    """A run of the three, in a process of its own, recorded in `DAGSTER_HOME`; ends the process."""
+    with (
+        dg.DagsterInstance.get() as home,
+        dg.execute_job(dg.reconstructable(sides), home, raise_on_error=False) as done,
+    ):
+        raise SystemExit(0 if done.success else 1)
+
+
+def take_up() -> None:
+    """Go on with the only run of `DAGSTER_HOME`, as the pod does that run monitoring starts when a run lost its own."""
+    with dg.DagsterInstance.get() as home:
+        (run,) = home.get_runs()
+        list(execute_run_iterator(dg.reconstructable(sides), run, home, resume_from_failure=True))

@@ -1,6 +1,9 @@
 """Steps of Dagster runs as pods: real runs whose steps the cluster starts, loses and bounds."""
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -66,7 +69,11 @@ def instance(
     """A Dagster instance on disk, which the pods open as well."""
     home = tmp_path / "home"
     home.mkdir()
-    overrides = {"run_launcher": launcher(cluster, kubeconfig, str(home), environment), "telemetry": {"enabled": False}}
+    overrides = {
+        "run_launcher": launcher(cluster, kubeconfig, str(home), environment),
+        "concurrency": {"runs": {"max_concurrent_runs": 1}},
+        "telemetry": {"enabled": False},
+    }
     with dg.instance_for_test(overrides=overrides, temp_dir=str(home)) as made:
         yield made
 
@@ -152,11 +159,59 @@ def test_at_most_so_many_pods_and_a_lost_one_is_started_anew(
         cluster.namespace, label_selector="app.kubernetes.io/component=step_worker"
     )
     assert len(jobs.items) == 4
+    assert most_at_a_time(told) <= 2
+
+
+def most_at_a_time(told: list[str]) -> int:
+    """How many steps were at work at once, by what they told; one that was lost is at work no more."""
     running = most = 0
     for line in told:
         running += 1 if line.startswith("begin") else -1
         most = max(most, running)
-    assert most <= 2
+    return most
+
+
+def apart(name: str, home: Path) -> subprocess.Popen[bytes]:
+    """A function of `stepping` in a process of its own, as a run's pod."""
+    command = [sys.executable, "-c", f"from {stepping.__name__} import {name}; {name}()"]
+    return subprocess.Popen(command, env={**os.environ, "DAGSTER_HOME": str(home)}, cwd=PROJECT)
+
+
+@pytest.mark.slow
+def test_a_run_that_lost_its_own_pod_is_taken_up_again(
+    instance: dg.DagsterInstance, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """Its pod goes while one step is at work and another has ended; no step begins a second time."""
+    stuck = Path(environment[stepping.FOLDER]) / "stuck-one"
+    stuck.touch()
+    first = apart("run_sides", tmp_path / "home")
+    wait_for(lambda: "begin one" in events(environment) and any(e.startswith("end") for e in events(environment)))
+    first.kill()
+    first.wait()
+    stuck.unlink()
+    assert apart("take_up", tmp_path / "home").wait(300) == 0
+    assert [run.status for run in instance.get_runs()] == [dg.DagsterRunStatus.SUCCESS]
+    assert sorted(e for e in events(environment) if e.startswith("begin")) == ["begin one", "begin three", "begin two"]
+
+
+@pytest.mark.slow
+def test_two_runs_share_the_bound(
+    cluster: Cluster, kubeconfig: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """Two runs, each in a process of its own as in pods of their own: their six steps are never more than two."""
+    home = tmp_path / "queued"
+    home.mkdir()
+    overrides = {
+        "run_launcher": launcher(cluster, kubeconfig, str(home), environment),
+        "concurrency": {"runs": {"max_concurrent_runs": 2}},
+        "telemetry": {"enabled": False},
+    }
+    with dg.instance_for_test(overrides=overrides, temp_dir=str(home)):
+        runs = [apart("run_sides", home) for _ in range(2)]
+        assert [run.wait(300) for run in runs] == [0, 0]
+    told = events(environment)
+    assert len([line for line in told if line.startswith("end")]) == 6
+    assert most_at_a_time(told) == 2
 
 
 @pytest.mark.parametrize(
