@@ -10,10 +10,11 @@ import pytest
 
 from cpp_pipeline import runner
 from cpp_pipeline.schemas import TABLES
-from cpp_pipeline.storage.assets import StoreResource, folder_asset, table_asset
+from cpp_pipeline.storage.assets import StoreResource, table_asset
 from cpp_pipeline.storage.checks import asset_check
 from cpp_pipeline.storage.currency import Recipe, stamp
 from cpp_pipeline.storage.dumps import add_dump, dump
+from cpp_pipeline.storage.folder_assets import folder_asset
 from cpp_pipeline.storage.io_manager import ParquetIOManager
 from cpp_pipeline.storage.store import Store
 
@@ -51,6 +52,7 @@ def definitions(root: str, meanwhile: Meanwhile) -> dg.Definitions:
         deps=["cmake_packages"],
         code=["models/presets.py"],
         description="",
+        shown=lambda *_: {},
     )
     def base_checkpoint(context: dg.AssetExecutionContext, work: Path) -> None:
         names = context.resources.storage.store.scan("cmake_packages").collect()["package"].to_list()

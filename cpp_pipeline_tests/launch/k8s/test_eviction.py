@@ -7,7 +7,7 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ from urllib3.exceptions import HTTPError
 
 from cpp_pipeline.launch.k8s.launcher import KubernetesLauncher
 from cpp_pipeline.launch.local import Launcher
-from cpp_pipeline.storage.assets import StoreResource, folder_asset
+from cpp_pipeline.storage.assets import StoreResource
+from cpp_pipeline.storage.folder_assets import folder_asset
+from cpp_pipeline.storage.previews import checkpoint_facts
 from cpp_pipeline.storage.store import Provenance, Store
 from cpp_pipeline_tests.cluster import scheduling
 from cpp_pipeline_tests.cluster.fixtures import Cluster
@@ -41,9 +43,10 @@ NO_HANG_SECONDS = 240.0
     deps=["pretraining_corpus", "tokenizer"],
     code=["training/curves.py"],
     description="Smoke training.",
+    shown=checkpoint_facts,
     resources=frozenset({"launcher"}),
 )
-def base_checkpoint(context: dg.AssetExecutionContext, work: Path) -> Mapping[str, Any]:
+def base_checkpoint(context: dg.AssetExecutionContext, work: Path) -> None:
     """Train as the real asset does, and save after every step."""
     launcher, store = context.resources.launcher, context.resources.storage.store
     arguments = {
@@ -55,7 +58,6 @@ def base_checkpoint(context: dg.AssetExecutionContext, work: Path) -> Mapping[st
         "checkpoint_seconds": 0.5,
     }
     launcher.run(context, "cpp_pipeline.training.base", arguments, work)
-    return {}
 
 
 def fill(root: str) -> None:

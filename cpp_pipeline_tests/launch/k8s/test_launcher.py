@@ -4,7 +4,7 @@ import json
 import os
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from cpp_pipeline.launch.k8s.manifest import NAME_LENGTH, JobRequest
 from cpp_pipeline.launch.k8s.refusals import refuse_local_root, refuse_loopback
 from cpp_pipeline.launch.local import Join, Launcher
 from cpp_pipeline.settings import Settings
-from cpp_pipeline.storage.assets import StoreResource, folder_asset
+from cpp_pipeline.storage.assets import StoreResource
+from cpp_pipeline.storage.folder_assets import folder_asset
 from cpp_pipeline.storage.scratch import scratch_file
 from cpp_pipeline.storage.store import Provenance, Store
 from cpp_pipeline_tests.cluster.fixtures import Cluster
@@ -57,15 +58,15 @@ def trained(join: Join | None = None, **flags: Any) -> dg.AssetsDefinition:
         code=["training/curves.py"],
         config=flags,
         description="A test.",
+        shown=lambda *_: {},
         resources=frozenset({"launcher"}),
     )
-    def asset(context: dg.AssetExecutionContext, work: Path) -> Mapping[str, Any]:
+    def asset(context: dg.AssetExecutionContext, work: Path) -> None:
         data = scratch_file(".txt")
         data.write_text("data")
         found, store = context.resources.launcher, context.resources.storage.store
         model = found.folder(store, "checkpoints", "base_checkpoint")
         found.run(context, WORKER, {"data": data, "model": model, **flags}, work, join)
-        return {}
 
     return asset
 
