@@ -68,15 +68,7 @@ def open_client(config: str = "") -> ApiClient:
             raise FileNotFoundError("no such file")
         else:
             loading.load_incluster_config(client_configuration=settings)
-    except (
-        loading.ConfigException,
-        OSError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        yaml.YAMLError,
-    ) as error:
+    except (loading.ConfigException, OSError, yaml.YAMLError, *_MALFORMED) as error:
         why = " ".join(str(error).split())
         if config:
             text = f"{_SETTING}={config!r} cannot be used ({why}): name a kubeconfig file"

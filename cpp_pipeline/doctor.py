@@ -103,11 +103,15 @@ def browser(root: str) -> Finding:
 
 
 def cluster(root: str) -> Finding:
-    """Where commands that load a model run, and what running them as Kubernetes Jobs still needs; nothing is sent."""
+    """Where commands that load a model run, and what running them as Kubernetes Jobs still needs; no Job is made."""
     from cpp_pipeline.launch.k8s.api import Cluster, ClusterError
     from cpp_pipeline.launch.k8s.pods import is_digest
 
-    settings, needs = Settings.from_env(), []
+    try:
+        settings = Settings.from_env()
+    except ValueError as error:
+        return Finding("cluster", "missing", "settings cannot be read", str(error))
+    needs = []
     try:
         found = f"cluster {Cluster(settings.k8s_namespace, settings.k8s_config).host} is configured"
     except ClusterError as error:

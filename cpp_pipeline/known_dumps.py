@@ -42,13 +42,15 @@ def added(root: str, names: Sequence[str]) -> str:
     """
     home = _home(root)
     if home is None and "://" in root:
-        how = f"the sensor `{_SENSOR}` makes it a partition, when it is on; elsewhere `cpp-pipeline run` does"
+        how = f"the sensor `{_SENSOR}` registers {_them(names)} when it is on; elsewhere `cpp-pipeline run` does"
         return _NOBODY_TOLD + how
     if home is None:
-        return "`cpp-pipeline run` or `cpp-pipeline ui` makes it a partition"
+        return f"`cpp-pipeline run` or `cpp-pipeline ui` makes {_partitions(names)} of it"
     with dagster_instance(root) as instance:
+        if set(names) <= set(instance.get_dynamic_partitions(repo_dumps.name or "")):
+            return f"known to the Dagster instance {home} before"
         if _sensor_is_at_work(instance):
-            return f"the sensor `{_SENSOR}` makes it {_partitions(names)} within a minute and starts the data stages"
+            return f"the sensor `{_SENSOR}` registers {_them(names)} within a minute and starts the data stages"
         instance.add_dynamic_partitions(repo_dumps.name or "", list(names))
     return f"{_partitions(names)} in the Dagster instance {home}"
 
@@ -75,6 +77,10 @@ def _home(root: str) -> Path | None:
 def _sensor_is_at_work(instance: dg.DagsterInstance) -> bool:
     data = [s.sensor_instigator_data for s in instance.all_instigator_state() if s.name == _SENSOR and s.is_running]
     return any(d and d.last_tick_timestamp and d.last_tick_timestamp > time.time() - _ALIVE_SECONDS for d in data)
+
+
+def _them(names: Sequence[str]) -> str:
+    return "it" if len(names) == 1 else f"its {_partitions(names)}"
 
 
 def _partitions(names: Sequence[str]) -> str:

@@ -97,6 +97,8 @@ def main_job(
     from cpp_pipeline.models.presets import preset as known_preset
 
     known_preset(preset)
+    if Settings.from_env().dagster_home:  # refused while nothing is written
+        dagster_home(root)
     store = Store(root)
     # all of them before one is registered: a mistyped path leaves nothing behind
     for name, path in sources:

@@ -17,7 +17,7 @@ from benchmarks.__main__ import subjects as all_subjects
 from benchmarks.common import processes, report
 from benchmarks.common.humaneval import at_the_beginning, mutants
 from benchmarks.common.machine import LOAD, facts
-from benchmarks.common.rows import Options, Row, percentile, ratio_row
+from benchmarks.common.rows import NOT_RUN, Options, Row, percentile, ratio_row
 from benchmarks.sandbox_leftovers import jobs
 from benchmarks.sandbox_speed import Turn, sample, speed_rows
 from cpp_pipeline.sandbox.cpp.lexer import normalised
@@ -89,6 +89,16 @@ def test_a_subject_that_was_never_run_says_so(tmp_path: Path) -> None:
     report.write({"two": report.measured([Row("two", "b", "2 s")], 1.0, facts())}, tmp_path, ["one", "two", "three"])
     page = (tmp_path / "benchmarks.md").read_text()
     assert page.index("## one\n\nnot run") < page.index("## three\n\nnot run") < page.index("## two\n\n|")
+
+
+def test_what_was_measured_stays_where_it_could_not_be_run_again(tmp_path: Path) -> None:
+    without = [Row("one", "a", NOT_RUN)]
+    report.write({"one": report.measured([Row("one", "a", "1 s")], 1.0, facts())}, tmp_path)
+    report.write(
+        {"one": report.measured(without, 0.1, facts()), "two": report.measured(without, 0.1, facts())}, tmp_path
+    )
+    found = report.kept(tmp_path / "benchmarks.json")
+    assert [found[name].rows[0].ours for name in ("one", "two")] == ["1 s", NOT_RUN]
 
 
 def test_every_subject_says_how_long_it_took_and_how_busy_the_machine_was_before(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def in_dagster(root: Path | str) -> set[str]:
 
 def test_a_root_that_dagster_does_not_know_gets_no_instance(dump: Path, tmp_path: Path) -> None:
     root = tmp_path / "root"
-    assert "`cpp-pipeline run` or `cpp-pipeline ui` makes it a partition" in dumps(
+    assert "`cpp-pipeline run` or `cpp-pipeline ui` makes a partition of it" in dumps(
         root, "add", str(dump), "--name", "a"
     )
     assert "no Dagster instance knew it" in dumps(root, "remove", "a")
@@ -63,6 +63,7 @@ def test_the_instance_of_a_root_knows_a_new_dump_at_once_and_a_removed_one_no_mo
         root, "add", str(dump), "--name", "b", "--shards", "2"
     )
     assert in_dagster(root) == {"a", "b-0001-of-0002", "b-0002-of-0002"}
+    assert f"known to the Dagster instance {home} before" in dumps(root, "add", str(dump), "--name", "a")
     assert f"removed b, and its 2 partitions in the Dagster instance {home}" in dumps(root, "remove", "b")
     assert in_dagster(root) == {"a"}
 

@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.common.rows import Options, Row
+from benchmarks.common.rows import NOT_RUN, Options, Row
 
 SUFFIXES = (".c", ".cc", ".cpp", ".cxx", ".h", ".hh", ".hpp", ".hxx", ".inl", ".ipp", ".tpp")
 _VERSIONS = """
@@ -56,7 +56,7 @@ def peer_version(options: Options, name: str, packages: Sequence[str] = ()) -> s
 
 def not_run(subject: str, what: str, remedy: str, against: str = "") -> Row:
     """The row of a subject that lacks its input or its peer: never an old figure."""
-    return Row(subject, what, "not run", notes=remedy, against=against)
+    return Row(subject, what, NOT_RUN, notes=remedy, against=against)
 
 
 def _folders(top: Path | None) -> dict[str, Path]:

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.common.machine import LOAD
-from benchmarks.common.rows import Row
+from benchmarks.common.rows import NOT_RUN, Row
 
 _HEAD = ("what", "ours", "peer", "ratio", "spread", "bar", "holds", "against")
 _INTRODUCTION = """# Benchmarks
@@ -71,10 +71,17 @@ def show(rows: Sequence[Row]) -> None:
 def write(new: Mapping[str, Measured], folder: Path, every: Sequence[str] = ()) -> None:
     """Write `benchmarks.md`, `.png` and `.json` into a folder.
 
-    Subjects that are not in `new` stay as they were; those of `every` that were never measured say so.
+    Subjects that are not in `new` stay as they were, and so do those of which nothing was run this time; those of
+    `every` that were never measured say so.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    subjects = dict(sorted((kept(folder / "benchmarks.json") | dict(new)).items()))
+    before = kept(folder / "benchmarks.json")
+    run = {
+        name: found
+        for name, found in new.items()
+        if name not in before or any(row.ours != NOT_RUN for row in found.rows)
+    }
+    subjects = dict(sorted((before | run).items()))
     _plot([row for subject in subjects.values() for row in subject.rows], folder / "benchmarks.png")
     (folder / "benchmarks.md").write_text(page(subjects, every), encoding="utf-8")
     text = json.dumps({name: asdict(subject) for name, subject in subjects.items()}, indent=1, ensure_ascii=False)
@@ -104,7 +111,7 @@ def page(subjects: Mapping[str, Measured], every: Sequence[str] = ()) -> str:
     parts += [f"* {name}: {'; '.join(f'{what}: {value}' for what, value in place)}" for place, name in machines.items()]
     for name in sorted({*subjects, *every}):
         if name not in subjects:
-            parts.append(f"\n## {name}\n\nnot run")
+            parts.append(f"\n## {name}\n\n{NOT_RUN}")
             continue
         subject = subjects[name]
         when = f"{subject.day} on {machines[subject.place]}"

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
+NOT_RUN = "not run"
+"""What stands in the place of a figure that lacks its data."""
 
 
 @dataclass(frozen=True)

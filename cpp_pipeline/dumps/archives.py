@@ -153,8 +153,8 @@ class _Header(tarfile.TarInfo):
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
-        if len(buf) < tarfile.BLOCKSIZE:
-            raise tarfile.ReadError("it is cut off: no end mark")
+        if 0 < len(buf) < tarfile.BLOCKSIZE:  # nothing at all ends an archive as well: some writers leave no mark
+            raise tarfile.ReadError("it is cut off in a header")
         try:
             return super().frombuf(buf, encoding, errors)
         except tarfile.HeaderError as error:

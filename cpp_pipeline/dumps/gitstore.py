@@ -41,6 +41,20 @@ _REGULAR = (0o100644, 0o100755, 0o100664)
 class UnreadableRepository(ValueError):
     """The repository cannot be read, or may not be because it reaches out of the dump."""
 
+    reason = "unreadable repository"
+
+
+class UnsupportedRepository(UnreadableRepository):
+    """It is whole, and of a kind whose history is not read."""
+
+    reason = "unsupported repository"
+
+
+class EmptyRepository(UnreadableRepository):
+    """It has no commit yet."""
+
+    reason = "empty repository"
+
 
 class TooLarge(KeyError):
     """The object is too large to be unpacked; for a reader it is missing."""
@@ -135,12 +149,12 @@ def open_store(folder: Path, dump_root: Path) -> GitStore:
     if found is None:
         raise UnreadableRepository("no git repository")
     if (found / "commondir").exists():
-        raise UnreadableRepository("the repository keeps its objects elsewhere (commondir)")
+        raise UnsupportedRepository("the repository keeps its objects elsewhere (commondir)")
     _check_objects(found / "objects", dump_root.resolve(), set())
     refs = _all_refs(found)
     head = _head(found, refs)
     if len(head) != 40:
-        raise UnreadableRepository("SHA-256 repositories are not supported")
+        raise UnsupportedRepository("SHA-256 repositories are not supported")
     odb = pygit2.Odb(str(found / "objects"))
     objects = pygit2.Repository()
     objects.set_odb(odb)
@@ -184,12 +198,12 @@ def head_entries(store: GitStore, bad: list[Bad], place: str) -> Iterator[Entry]
             visits[oid] += 1
             if visits[oid] > MAX_VISITS:
                 if visits[oid] == MAX_VISITS + 1:
-                    bad.append(Bad(where, "repeated folder", f"tree {oid} occurs more than {MAX_VISITS} times"))
+                    bad.append(cut_short(where, "repeated folder", f"tree {oid} occurs more than {MAX_VISITS} times"))
                 continue
             try:
                 todo += reversed(_tree_entries(store.tree(oid), raw, bad, place))
             except TooLarge as error:
-                bad.append(Bad(where, "too large", f"tree {oid}: {error}"))
+                bad.append(cut_short(where, "folder too large", f"tree {oid}: {error}"))
             except KeyError as error:
                 bad.append(Bad(where, "missing object", f"tree {oid}: {error}"))
         elif mode in _REGULAR:
@@ -277,6 +291,10 @@ def _all_refs(found: Path) -> dict[str, str]:
     return refs
 
 
+def _has_objects(found: Path) -> bool:
+    return any(next(folder.iterdir(), None) for folder in (found / "objects").iterdir() if folder.is_dir())
+
+
 def _head(found: Path, refs: dict[str, str]) -> str:
     value = _text(found / "HEAD").strip()
     if _HEX.fullmatch(value):
@@ -287,4 +305,5 @@ def _head(found: Path, refs: dict[str, str]) -> str:
     for ref in branches:
         if ref in refs:
             return refs[ref]
-    raise UnreadableRepository(f"HEAD names {named!r}, which does not exist, and there is no other branch")
+    trouble = UnreadableRepository if refs or _has_objects(found) else EmptyRepository
+    raise trouble(f"HEAD names {named!r}, which does not exist, and there is no other branch")

@@ -88,7 +88,7 @@ def _repository_pairs(repo: Repo, root: Path, dump: str) -> Iterator[dict[str, o
     try:
         store = open_store(repo.folder, root)
     except UnreadableRepository as error:
-        yield Bad(repo.name, "unreadable repository", str(error))
+        yield Bad(repo.name, error.reason, str(error))
         return
     licence = _licence(store)
     for item in _pairs(store, repo.name):

@@ -18,9 +18,14 @@ CutShort = Literal[
     "broken archive",
     "broken file",
     "decompression bomb",
+    "folder too large",
     "missing object",
+    "no text column",
+    "not copied",
     "reader ended",
+    "repeated folder",
     "too many files",
+    "unreadable folder",
     "unreadable repository",
 ]
 CUT_SHORT: tuple[str, ...] = get_args(CutShort)

@@ -80,7 +80,7 @@ def from_parquet(
                 wanted = f"name the column with the file's text {' or '.join(FIELDS['content'])}"
                 hint = _BY_ID if "blob_id" in names else f"{wanted}, or map it in manifest.json"
                 if shard.tells(place):
-                    yield Bad(place, "no text column", f"columns {names}; {hint}")
+                    yield cut_short(place, "no text column", f"columns {names}; {hint}")
                 return
             number = 0
             for group in range(table.num_row_groups):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 from urllib.parse import unquote, urlsplit
 
-from cpp_pipeline.dumps.items import Bad, name_trouble, printable
+from cpp_pipeline.dumps.items import Bad, cut_short, name_trouble, printable
 
 _IN_PROCESS = ("memory",)
 _VERSIONS = ("generation", "etag", "ETag", "md5Hash", "crc32c", "mtime", "LastModified", "updated", "created")
@@ -112,7 +112,7 @@ class Remote:
             try:
                 file.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:  # an object `a` beside objects `a/b`
-                bad.append(Bad(printable(source[len(self.root) + 1 :]), "unreadable", f"cannot be copied: {error}"))
+                bad.append(cut_short(printable(source[len(self.root) + 1 :]), "not copied", error))
                 continue
             ready.append((source, file))
         if ready:

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from cpp_pipeline.dumps.gitstore import git_dir
-from cpp_pipeline.dumps.items import MAX_PATH_BYTES, Bad, Entry, path_text
+from cpp_pipeline.dumps.items import MAX_PATH_BYTES, Bad, Entry, cut_short, path_text
 from cpp_pipeline.dumps.kinds import language_of
 from cpp_pipeline.dumps.licences import is_licence_file
 from cpp_pipeline.dumps.registry import file_kind
@@ -179,7 +179,7 @@ def walk(folder: Path, bad: list[Bad], place: str) -> Iterator[tuple[os.DirEntry
             with os.scandir(current) as found:
                 items = sorted(found, key=lambda e: e.name)
         except OSError as error:
-            bad.append(Bad(f"{place}/{prefix[:200]}", "unreadable", f"{type(error).__name__}: {error}"))
+            bad.append(cut_short(f"{place}/{prefix[:200]}", "unreadable folder", f"{type(error).__name__}: {error}"))
             continue
         folders = []
         for item in items:

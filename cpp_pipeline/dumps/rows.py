@@ -67,7 +67,7 @@ def _entries(repo: Repo, root: Path, bad: list[Bad]) -> tuple[Iterator[Entry], s
             store = gitstore.open_store(repo.folder, root)
             return gitstore.head_entries(store, bad, repo.name), store.head
         except gitstore.UnreadableRepository as error:
-            bad.append(Bad(repo.name, "unreadable repository", f"{error}; its work tree is read as plain files"))
+            bad.append(Bad(repo.name, error.reason, f"{error}; its work tree is read as plain files"))
     return repos.folder_entries(repo.folder, bad, repo.name), None
 
 

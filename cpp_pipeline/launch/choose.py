@@ -40,5 +40,5 @@ def kubernetes_launcher(settings: Settings) -> KubernetesLauncher:
         sandbox_secret=settings.k8s_sandbox_secret,
         pending_seconds=settings.k8s_pending_seconds,
         grace_seconds=settings.k8s_grace_seconds,
-        in_pod=bool(settings.kubernetes_service_host),
+        in_pod=bool(settings.dagster_run_job_name),
     )

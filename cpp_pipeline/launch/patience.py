@@ -33,10 +33,14 @@ class Patience:
         How long one thing is tried.
     tell
         Takes a line about each try that failed.
+    stopped
+        Whether this process is to end: then nothing is tried again.
     """
 
-    def __init__(self, seconds: float, tell: Callable[[str], None]) -> None:
-        self.seconds, self._tell = seconds, tell
+    def __init__(
+        self, seconds: float, tell: Callable[[str], None], stopped: Callable[[], bool] = lambda: False
+    ) -> None:
+        self.seconds, self._tell, self._stopped = seconds, tell, stopped
 
     def __call__(self, work: Callable[[], T]) -> T:
         """What `work` returns; it must bear to be done again.
@@ -56,12 +60,17 @@ class Patience:
                 raise
             except Exception as error:
                 refused, no_account = _refused(error), _without_account(error)
-                if refused or time.monotonic() + pause > deadline:
+                if refused or self._stopped() or time.monotonic() + pause > deadline:
                     # an account that is missing may come: a pod's metadata server begins after the pod
                     raise StorageFailed(_one_line(error), refused or no_account) from error
                 self._tell(f"trying again in {pause:g} s: {_one_line(error)}")
-            time.sleep(pause)
+            self._pause(pause)
             pause = min(LONGEST_PAUSE_SECONDS, 2 * pause)
+
+    def _pause(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while not self._stopped() and (left := end - time.monotonic()) > 0:
+            time.sleep(min(0.2, left))
 
 
 def _refused(error: Exception) -> bool:

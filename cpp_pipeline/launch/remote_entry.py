@@ -60,7 +60,7 @@ class Attempt:
         self.scratch = Path(tempfile.mkdtemp(prefix="attempt-"))
         self.output = self.scratch / "output"
         self.output.mkdir()
-        self.storage = Patience(args.patience_seconds, say)
+        self.storage = Patience(args.patience_seconds, say, lambda: bool(self.stopped_by))
         self.child: subprocess.Popen[bytes] | None = None
         self.stopped_by = 0
 
@@ -231,7 +231,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return attempt.run()
     except StorageFailed as error:
         say(f"error: {error}")
-        return DO_NOT_RETRY if error.is_final else 1
+        if error.is_final:
+            return DO_NOT_RETRY
+        return 128 + attempt.stopped_by if attempt.stopped_by else 1
     finally:
         shutil.rmtree(attempt.scratch, ignore_errors=True)
 

@@ -91,11 +91,13 @@ def _words(instance: dg.DagsterInstance, check: dg.AssetCheckSpec, key: str) -> 
         seen = "the check itself broke"
     else:
         seen = ", ".join(f"{k} {v.value}" for k, v in told.asset_check_evaluation_data.metadata.items())
-    stops = f"nothing is joined from {table} of any dump before it passes" if check.blocking else "the rest is used"
-    return (
-        f"{table} does not pass {check.name}: {seen[:_SEEN_CHARACTERS]}; {stops}: repair the dump and launch "
-        f"data_stages for it, or take it away: `cpp-pipeline dumps remove {key}`"
-    )
+    repair = "repair the dump and launch data_stages for it"
+    if check.blocking:
+        stops = f"nothing is joined from {table} of any dump before it passes: {repair}, or take it away: "
+        what = f"{stops}`cpp-pipeline dumps remove {key}`"
+    else:
+        what = f"the dump is used as far as it was read; to have all of it, {repair}"
+    return f"{table} does not pass {check.name}: {seen[:_SEEN_CHARACTERS]}; {what}"
 
 
 def _cause(instance: dg.DagsterInstance, key: str) -> str:

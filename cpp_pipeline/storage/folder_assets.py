@@ -23,11 +23,13 @@ from cpp_pipeline.storage.assets import OWNERS, identity_of, signature_of, skips
 from cpp_pipeline.storage.automation import freshness
 from cpp_pipeline.storage.code_version import code_version
 from cpp_pipeline.storage.currency import digest, inputs_digest, is_current, stamp
+from cpp_pipeline.storage.downloads import release_copies
 from cpp_pipeline.storage.io_manager import KEPT
 from cpp_pipeline.storage.lock import among_others
 from cpp_pipeline.storage.recipes import CONFIG, recipe_of
 from cpp_pipeline.storage.store import Store
 
+_VERSION_TAG = "dagster/data_version"
 _TIMED = ("result.json", "timing.jsonl", "rollout_timing.jsonl")
 
 
@@ -80,8 +82,11 @@ def folder_asset(
                 context.log.info(f"{name} is current; kept")
                 found = store.provenance(name)
                 assert found is not None
-                facts = {KEPT: True, **described(store.local_folder(kind, name), store)}
-                return result(found.data_version, store.folder(kind, name), facts)
+                facts = _shown_before(context, found.data_version)
+                if facts is None:
+                    facts = described(store.local_folder(kind, name), store)
+                    release_copies()
+                return result(found.data_version, store.folder(kind, name), {**facts, KEPT: True})
             inputs, replaces = inputs_digest(store, recipe, None), store.folder_token(kind, name)
             work = store.work(name, identity_of(recipe, inputs))
             function(context, work)
@@ -102,6 +107,15 @@ def folder_asset(
         return compute
 
     return wrap
+
+
+def _shown_before(context: dg.AssetExecutionContext, data_version: str) -> dict[str, Any] | None:
+    """What Dagster knows of this version, so that a kept folder need not be fetched from a bucket; None if nothing."""
+    event = context.instance.get_latest_materialization_event(context.asset_key)
+    found = event.asset_materialization if event is not None else None
+    if found is None or "path" not in found.metadata or (found.tags or {}).get(_VERSION_TAG) != data_version:
+        return None
+    return dict(found.metadata)
 
 
 def write_result(work: Path, stage: str, facts: Mapping[str, Any]) -> None:

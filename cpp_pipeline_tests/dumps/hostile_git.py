@@ -336,7 +336,7 @@ OUT: dict[str, tuple[Case, str]] = {
     "refs are a link": (linked("refs"), "unreadable repository"),
     "packed-refs are a link": (linked("packed-refs"), ""),
     "a gitdir file points out": (gitdir_file, ""),
-    "commondir": (commondir, "unreadable repository"),
+    "commondir": (commondir, "unsupported repository"),
     "worktrees": (worktree, ""),
     "HEAD climbs out": (head("ref: ../../../outside/r/.git/refs/heads/main\n"), ""),
     "HEAD is no id": (head("0123\n"), ""),

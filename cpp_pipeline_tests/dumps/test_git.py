@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from cpp_pipeline.dumps.history import read_commits
+from cpp_pipeline.dumps.items import CUT_SHORT
 from cpp_pipeline.dumps.listing import list_dump
 from cpp_pipeline.dumps.reading import read_files
 from cpp_pipeline_tests.dumps import repositories
@@ -114,8 +115,9 @@ def test_objects_outside_the_dump_are_refused(tmp_path: Path, way: str) -> None:
     else:
         os.mkfifo(objects / "ff")
     files, bad, commits, commits_bad = frames(tmp_path / "dump", tmp_path / "s")
-    assert bad["reason"].to_list() == ["unreadable repository"]
-    assert commits_bad["reason"].to_list() == ["unreadable repository"]
+    reason = "unsupported repository" if way == "commondir" else "unreadable repository"
+    assert bad["reason"].to_list() == [reason]
+    assert commits_bad["reason"].to_list() == [reason]
     assert files.select("path", "commit").rows() == [("own.cc", None)]
     assert len(commits) == 0
 
@@ -139,6 +141,15 @@ def test_the_boundary_of_a_shallow_clone_is_no_commit_that_adds_everything(tmp_p
     _, _, commits, commits_bad = frames(tmp_path / "shallow", tmp_path / "s")
     assert commits["message"].to_list() == ["Fix number 5", "Fix number 4"]
     assert commits_bad["reason"].to_list() == ["shallow boundary"]
+
+
+def test_a_repository_that_has_nothing_yet_is_no_damaged_one(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q", str(tmp_path / "r"))
+    (tmp_path / "r" / "a.cc").write_text("int a;\n")
+    files, bad, _, commits_bad = frames(tmp_path / "r", tmp_path / "s")
+    assert [*bad["reason"], *commits_bad["reason"]] == ["empty repository"] * 2
+    assert not {"empty repository", "unsupported repository"} & set(CUT_SHORT)
+    assert files["path"].to_list() == ["a.cc"]
 
 
 def test_a_repository_without_commits_is_reported(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import httpx
 import pytest
 from upath import UPath
 
+from cpp_pipeline.launch.patience import Patience, StorageFailed
 from cpp_pipeline.launch.remote_entry import DO_NOT_RETRY
 from cpp_pipeline_tests.launch.test_remote_entry import TRAIN, command, result, run, steps, until
 
@@ -131,3 +132,14 @@ def test_a_result_outlasts_storage_that_is_away_when_it_is_finished(storage: Sto
     storage.code = 0
     assert process.wait(60) == 0
     assert result(root) == {"steps": 5}
+
+
+def test_who_is_told_to_end_waits_no_longer() -> None:
+    told: list[str] = []
+
+    def away() -> None:
+        raise OSError("no route")
+
+    with pytest.raises(StorageFailed, match="no route") as failed:
+        Patience(600.0, told.append, lambda: len(told) == 1)(away)
+    assert len(told) == 1 and not failed.value.is_final

@@ -37,9 +37,11 @@ _REMEDY = {
 class ClusterError(RuntimeError):
     """The cluster refuses or cannot be reached; the message says which setting to look at."""
 
-    def __init__(self, message: str, status: int = 0) -> None:
+    def __init__(self, message: str, status: int = 0, passes: bool = False) -> None:
         super().__init__(message)
         self.status = status
+        self.passes = passes
+        """Whether the same may succeed later."""
 
 
 class Cluster:
@@ -233,9 +235,10 @@ class Cluster:
 
         if isinstance(error, ApiException) and error.status:
             message = "\n  ".join(filter(None, refusal(error, _REMEDY)))
-            return ClusterError(f"{self.host}, namespace {self.namespace}: {message}", int(error.status))
+            text = f"{self.host}, namespace {self.namespace}: {message}"
+            return ClusterError(text, int(error.status), may_pass(error))
         if unanswered(error):
-            return ClusterError(no_answer(self.host, error))
+            return ClusterError(no_answer(self.host, error), passes=may_pass(error))
         return error
 
 

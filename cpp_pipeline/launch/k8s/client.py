@@ -83,18 +83,18 @@ class PipesK8sJobClient(dg.PipesClient):
                 watched.submit(manifests[1:])
                 watched.see_to_its_end(is_done)
             except (dg.Failure, ClusterError, dg.DagsterExecutionInterruptedError, KeyboardInterrupt) as error:
-                if watched.is_ours and self._leaves(context, error):
-                    raise  # at once: a pod that is taken away has seconds, and the Job's log does not end now
-                if watched.is_ours:
+                if watched.is_there and not self._leaves(context, error):
                     watched.delete(because=type(error).__name__)
-                watched.logs.finish()
+                    watched.logs.finish()
                 raise
+            finally:
+                watched.logs.stop()
         return dg.PipesClientCompletedInvocation(session, metadata=watched.metadata())
 
     def _leaves(self, context: dg.AssetExecutionContext | dg.OpExecutionContext, error: BaseException) -> bool:
         """Whether the Job goes on without this step, for its next try; sensors end the Jobs of runs that have none."""
         if isinstance(error, ClusterError):
-            return error.status == 0 or error.status >= 500  # the server was not reached, which will pass
+            return error.passes or error.status in (0, 401)  # it could not be deleted either
         if isinstance(error, dg.Failure) or not self.in_pod:
             return False
         run = context.instance.get_run_by_id(context.run.run_id)

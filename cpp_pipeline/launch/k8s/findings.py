@@ -58,11 +58,6 @@ def is_running(pod: Object) -> bool:
     return any("running" in s["state"] for s in _statuses(pod))
 
 
-def are_running(pods: Sequence[Object], together: bool) -> bool:
-    """Whether work is going on: one pod runs, or all of them where they wait for each other."""
-    return bool(pods) and (all if together else any)(map(is_running, pods))
-
-
 def lack_image(pods: Iterable[Object]) -> bool:
     """Whether a container cannot start since its image is not to be had."""
     waiting = [s["state"].get("waiting") or {} for pod in pods for s in _statuses(pod)]

@@ -53,7 +53,7 @@ class KubernetesLauncher(dg.ConfigurableResource[None]):
     """Time between two copies of a pod's output, and so what a lost node costs at most."""
     grace_seconds: int = 15
     in_pod: bool = False
-    """Set by Kubernetes: this is a pod itself, see `PipesK8sJobClient`."""
+    """This is the pod of a run or step itself, see `PipesK8sJobClient`."""
     parts: int = 1
     """Pods that share the work of a command that can be split."""
 

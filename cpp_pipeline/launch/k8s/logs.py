@@ -41,7 +41,7 @@ class PodLogs:
         self._ended: set[str] = set()
         self._tails: dict[str, deque[str]] = {}
         self._finishing = threading.Event()
-        self._refused = False
+        self._refused = self._closed = False
 
     def look_at(self, pods: list[Object]) -> None:
         """Begin with the pods that have a log and are not followed yet; note which have ended or are gone."""
@@ -61,6 +61,12 @@ class PodLogs:
         for thread in self._threads.values():
             thread.join(max(0.0, deadline - time.monotonic()))
 
+    def stop(self) -> None:
+        """Hand nothing on any more: nobody listens. Threads end with the next line, or with the connection."""
+        self._closed = True
+        self._ended |= self._threads.keys()
+        self._finishing.set()
+
     def tail(self, pod: str) -> list[str]:
         """The last lines of a pod."""
         with self._lock:
@@ -78,6 +84,8 @@ class PodLogs:
             try:
                 seen = 0
                 for line in self._cluster.log(pod, _seconds_since(last)):
+                    if self._closed:
+                        return
                     stamp, _, text = line.partition(" ")
                     if stamp < last:
                         continue
@@ -110,6 +118,8 @@ class PodLogs:
 
     def _hand_on(self, pod: str, text: str) -> None:
         with self._lock:
+            if self._closed:
+                return
             self._tails.setdefault(pod, deque(maxlen=TAIL_LINES)).append(text)
             self._sink(pod, text)
 

@@ -49,11 +49,13 @@ class WatchedJob:
         self.name: str = manifest["metadata"]["name"]
         self.logs = PodLogs(self.cluster, sink)
         self.ends: dict[str, findings.PodEnd] = {}
-        self.is_ours = True
-        """Whether the Job of this name does what the manifest asks for, as far as is known."""
-        pod = manifest["spec"]["template"]["spec"]
-        self._image: str = pod["containers"][0]["image"]
-        self._together = "subdomain" in pod
+        self.is_there = False
+        """Whether the Job was made or adopted."""
+        spec = manifest["spec"]
+        self._image: str = spec["template"]["spec"]["containers"][0]["image"]
+        self._nodes: int = spec["parallelism"] if "subdomain" in spec["template"]["spec"] else 1
+        """Pods that have to run at once."""
+        self._has_run = False
         self._since: dict[str, float] = {}
         self._told: list[str] = []
         self._seen: set[str] = set()
@@ -63,6 +65,7 @@ class WatchedJob:
         created = self.cluster.create(self.manifest)
         if created is None:
             created = self._adopt()
+        self.is_there = True
         owner = {"apiVersion": "batch/v1", "kind": "Job", "name": self.name, "uid": created["metadata"]["uid"]}
         for manifest in more:
             self.cluster.create({**manifest, "metadata": {**manifest["metadata"], "ownerReferences": [owner]}})
@@ -80,7 +83,6 @@ class WatchedJob:
             return self.cluster.create(self.manifest) or self._adopt()
         wanted = self.manifest["metadata"]["annotations"].get(IDENTITY)
         if found["metadata"].get("annotations", {}).get(IDENTITY) != wanted:
-            self.is_ours = False
             raise dg.Failure(
                 f"there is a Job {self.name} in {self.cluster.namespace} that does something else: "
                 "it is not this project's, or the image changed meanwhile; delete it, or run again"
@@ -124,12 +126,16 @@ class WatchedJob:
 
     def _check_waiting(self, job: findings.Object, left: list[findings.Object]) -> None:
         """Bound the time without the pods that it needs, and tell why there are none."""
-        waits = not findings.is_suspended(job) and not findings.are_running(left, self._together)
+        running = sum(map(findings.is_running, left))
+        self._has_run |= running > 0 or bool(self.ends)
+        done = sum(end.exit_code == 0 for end in self.ends.values()) if self._nodes > 1 else 0
+        waits = not findings.is_suspended(job) and running + done < self._nodes
         waited = self._seconds("pods", waits)
-        without_image = self._seconds("image", waits and findings.lack_image(left))
+        # once a pod has run, the image is the right one, and what keeps the next pod from it may pass
+        without_image = self._seconds("image", waits and not self._has_run and findings.lack_image(left))
         if not waits:
             return
-        reasons = findings.waiting_reasons(left, [] if left else self._events(self.name))
+        reasons = findings.waiting_reasons(left, [] if len(left) >= self._nodes else self._events(self.name))
         if reasons and reasons != self._told:
             self._told = reasons
             self.context.log.warning(f"Job {self.name} waits: {'; '.join(reasons)}")
@@ -142,7 +148,7 @@ class WatchedJob:
                 allow_retries=False,
             )
         if waited > self.bounds.pending_seconds:
-            which = "not all its pods running at once" if self._together else "no running pod"
+            which = f"fewer than {self._nodes} running pods" if self._nodes > 1 else "no running pod"
             raise dg.Failure(
                 f"Job {self.name} had {which} for {self.bounds.pending_seconds:.0f} s: {why}. "
                 "CPP_PIPELINE_K8S_SHAPE names the machine, CPP_PIPELINE_K8S_PENDING_SECONDS bounds the wait.",

@@ -167,7 +167,11 @@ class Prepared:
     def _fits(self) -> bool:
         if self._room is None:
             return True
-        return sum(path.stat().st_size for path in self.root.glob("*/*")) + _HEADER_BYTES <= self._room
+        kept = 0
+        for path in self.root.glob("*/*"):
+            with contextlib.suppress(FileNotFoundError):  # another process has replaced its folder
+                kept += path.stat().st_size
+        return kept + _HEADER_BYTES <= self._room
 
     def _made(self, name: str, make: Callable[[Path], None]) -> Path:
         if self._given is not None and (given := _trusted(self._given, name)):

@@ -14,16 +14,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
-import pytest
 
 from cpp_pipeline.launch.choose import kubernetes_launcher
 from cpp_pipeline.launch.k8s.api import Cluster as Api
 from cpp_pipeline.launch.k8s.client import PipesK8sJobClient
+from cpp_pipeline.launch.k8s.logs import PodLogs
 from cpp_pipeline.launch.k8s.manifest import job_manifest, manifests
 from cpp_pipeline.settings import Settings
 from cpp_pipeline.storage.store import Store
 from cpp_pipeline_tests.cluster.fixtures import Cluster
-from cpp_pipeline_tests.cluster.waiting import PATIENCE_SECONDS, pods, printing, wait_for
+from cpp_pipeline_tests.cluster.waiting import PATIENCE_SECONDS, evict, log_of, pods, printing, wait_for
 from cpp_pipeline_tests.launch.k8s.conftest import Ran, request, run_job, run_step
 from cpp_pipeline_tests.launch.k8s.test_client import STOPPABLE, gone
 from cpp_pipeline_tests.launch.k8s.test_launcher import Sending, Setup, failure_of, fields, setup, trained
@@ -74,7 +74,7 @@ def test_of_a_run_that_is_cancelled_the_job_goes(cluster: Cluster, kubeconfig: s
 
 
 def test_the_launcher_knows_whether_it_is_in_a_pod() -> None:
-    inside = Settings.from_env({"KUBERNETES_SERVICE_HOST": "10.0.0.1"})
+    inside = Settings.from_env({"DAGSTER_RUN_JOB_NAME": "__ASSET_JOB"})
     assert [kubernetes_launcher(found).in_pod for found in (inside, Settings())] == [True, False]
 
 
@@ -114,7 +114,7 @@ def test_nodes_that_wait_for_one_that_has_no_machine_do_not_wait_for_ever(cluste
     pair = replace(job, shape=replace(job.shape, cpu=one_fits, nodes=2))
     ran = run_job(cluster, api, pair, is_done=lambda: False, pending_seconds=2.0)
     assert ran.failure is not None
-    assert "not all its pods running at once" in str(ran.failure.description)
+    assert "fewer than 2 running pods" in str(ran.failure.description)
     assert "Insufficient cpu" in str(ran.failure.description)
 
 
@@ -162,11 +162,39 @@ def test_a_cluster_out_of_reach_keeps_the_job(cluster: Cluster, kubeconfig: str,
     assert [pod.status.phase for pod in pods(cluster, "far")] == ["Running"]
 
 
-@pytest.mark.parametrize("together", [False, True])
-def test_pods_that_need_each_other_run_only_all_at_once(together: bool) -> None:
-    from cpp_pipeline.launch.k8s.findings import are_running
+def test_a_job_that_was_refused_is_not_deleted(cluster: Cluster, api: Api) -> None:
+    cluster.only_simulated().denied.add(("create", "jobs"))
+    ran = run_job(cluster, api, request(cluster, "refused", "pass"))
+    assert not ran.success and not any("deleting" in line for line in ran.logs)
 
-    runs, waits = ({"status": {"containerStatuses": [{"state": {k: {}}}]}} for k in ("running", "waiting"))
-    assert are_running([runs, runs], together)
-    assert are_running([runs, waits], together) != together
-    assert not are_running([], together) and not are_running([waits], together)
+
+def test_an_image_that_a_pod_has_run_is_waited_for_like_a_machine(cluster: Cluster, api: Api) -> None:
+    simulator = cluster.only_simulated()
+    done: list[Ran] = []
+    bounds = {"image_seconds": 0.2, "pending_seconds": 4.0}
+    job = request(cluster, "moved", STOPPABLE)
+    thread = threading.Thread(target=lambda: done.append(run_job(cluster, api, job, lambda: False, **bounds)))
+    thread.start()
+    pod = printing(cluster, "moved", "ready")
+    (found,) = simulator.objects.find("jobs", None, lambda j: j["metadata"]["name"] == "moved")
+    found["spec"]["template"]["spec"]["containers"][0]["image"] = "registry.invalid/a@sha256:" + "1" * 64
+    evict(cluster, pod.metadata.name)
+    thread.join(60)
+    failure = done[0].failure
+    assert failure is not None and failure.allow_retries
+    assert "CPP_PIPELINE_K8S_PENDING_SECONDS" in str(failure.description)
+
+
+def test_nobody_listens_to_logs_that_are_stopped(cluster: Cluster, api: Api) -> None:
+    code = "import time\nfor n in range(600): print(n, flush=True); time.sleep(0.05)"
+    manifest = job_manifest(request(cluster, "chatty", code))
+    api.create(manifest)
+    printing(cluster, "chatty", "5")
+    lines: list[str] = []
+    logs = PodLogs(api, lambda _, line: lines.append(line))
+    logs.look_at(api.pods("chatty")[0])
+    wait_for(lambda: len(lines) > 5)
+    logs.stop()
+    heard = len(lines)
+    wait_for(lambda: f"{heard + 20}" in log_of(cluster, pods(cluster, "chatty")[0].metadata.name))
+    assert len(lines) == heard
