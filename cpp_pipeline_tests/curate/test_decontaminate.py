@@ -31,8 +31,8 @@ HELD_OUT = [problem("run", SOLUTION, doc=DOC, test_code=TESTS), problem("cube", 
 def find(text: str, split_key: str | None = None, held_out: list[dict[str, Any]] | None = None) -> dict[str, set[str]]:
     training = pl.LazyFrame(
         [
-            {"table": "t", "row_id": "1", "text": text, "split_key": split_key},
-            {"table": "t", "row_id": "2", "text": "", "split_key": None},
+            {"table": "docstring_pairs", "row_id": "1", "text": text, "split_key": split_key},
+            {"table": "docstring_pairs", "row_id": "2", "text": "", "split_key": None},
         ],
         schema={"table": pl.String, "row_id": pl.String, "text": pl.String, "split_key": pl.String},
     )
