@@ -64,6 +64,8 @@ class Settings:
     """Read from `XDG_CACHE_HOME`; empty means `~/.cache`."""
     omp_num_threads: int = 0
     """Read from `OMP_NUM_THREADS`: CPU threads of a command that loads a model; 0: one a core."""
+    gpus: int = 0
+    """GPUs that the launcher has given this pod: a command that loads a model and sees none ends at once."""
     launcher: str = "local"
     """Where commands that load a model run: local, as processes of this machine, or k8s, as Jobs of a cluster."""
     k8s_config: str = ""

@@ -19,6 +19,8 @@ from cpp_pipeline.launch.k8s.shapes import STEP_SETTING, WATCH_SETTING, shape_fo
 from cpp_pipeline.settings import Settings
 
 _RETRY_SECONDS = 30.0
+_LOST_PODS = 10
+"""How often a step that watches a Job for days may lose its pod to nodes that are upgraded: the next one follows it."""
 
 
 def executor(settings: Settings) -> dg.ExecutorDefinition:
@@ -47,6 +49,8 @@ class StepOptions(NamedTuple):
 
     retry_policy: dg.RetryPolicy | None
     op_tags: dict[str, Any] | None
+    job_retries: int | None = None
+    """Tries of which a failed Job may be the end, where lost pods have more; None: as many as there are."""
 
 
 def step_options(
@@ -62,14 +66,17 @@ def step_options(
         Names the setting that does not fit.
     """
     settings = settings or Settings.from_env()
-    policy, tags = None, None
+    policy, tags, job_retries = None, None, None
     if settings.step_retries:
         policy = dg.RetryPolicy(settings.step_retries, delay=_RETRY_SECONDS, backoff=dg.Backoff.EXPONENTIAL)
     if settings.executor == "k8s":
+        waits = not is_check and settings.launcher == "k8s" and "launcher" in resources
+        retries = max(settings.step_retries, _LOST_PODS) if waits else settings.step_retries
         # At once, since Dagster 1.13 cannot take up again a run of which a step has waited; a new pod takes its time.
-        policy = policy and dg.RetryPolicy(settings.step_retries)
-        watches = is_check or (settings.launcher == "k8s" and "launcher" in resources)
-        setting, name = (settings.watch_shape, WATCH_SETTING) if watches else (settings.step_shape, STEP_SETTING)
+        policy = policy and dg.RetryPolicy(retries)
+        job_retries = settings.step_retries if policy and waits else None
+        is_small = is_check or waits
+        setting, name = (settings.watch_shape, WATCH_SETTING) if is_small else (settings.step_shape, STEP_SETTING)
         shape = shape_for(setting, step, name)
         machine = {
             "container_config": {"resources": resources_of(shape)},
@@ -78,14 +85,22 @@ def step_options(
             "merge_behavior": "SHALLOW",
         }
         tags = {"dagster-k8s/config": machine}
-    return StepOptions(policy, tags)
+    return StepOptions(policy, tags, job_retries)
 
 
 @contextmanager
 def not_tried_again(step: StepOptions) -> Iterator[None]:
-    """Where steps are tried again, what has to be changed first ends them: this project's `ValueError`s say that."""
+    """Where steps are tried again, what has to be changed first ends them: this project's `ValueError`s say that.
+
+    A step that may lose its pod more often than `CPP_PIPELINE_STEP_RETRIES` says is ended by a Job that fails after so
+    many tries.
+    """
     try:
         yield
+    except dg.Failure as error:
+        if step.job_retries is None or dg.AssetExecutionContext.get().retry_number < step.job_retries:
+            raise
+        raise dg.Failure(error.description, error.metadata, allow_retries=False) from error
     except ValueError as error:
         if step.retry_policy is None:
             raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from transformers.models.qwen3 import Qwen3Config, Qwen3ForCausalLM
 from transformers.utils import logging as transformers_logging
 
 from cpp_pipeline.models.presets import Shape
+from cpp_pipeline.settings import Settings
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -30,6 +32,8 @@ TOKENIZER_FILES = (
 # Scripts print their own progress; the library's bars would fill the orchestrator's log.
 transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
+NO_GPU = 42
+"""Exit code of a command that was given GPUs and sees none; Jobs do not try it again."""
 HEAD_STD = 0.001
 GATE_UP_SCALE = 0.8
 """gate and up start below the other matrices, because SwiGLU multiplies two of their outputs; the loss
@@ -37,8 +41,25 @@ after 110 steps of the tiny preset is the same for 0.4, 0.8 and 1.0"""
 
 
 def default_device() -> torch.device:
-    """The accelerator when there is one, otherwise the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """The accelerator when there is one, otherwise the CPU.
+
+    Raises
+    ------
+    SystemExit
+        `NO_GPU`, after a line that says why: the process was given GPUs, and would train on the CPU for weeks.
+    """
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    given = Settings.from_env().gpus
+    if given:
+        print(
+            f"error: {Settings.variable('gpus')}={given}, and torch {torch.__version__} sees no GPU: give the image "
+            "a torch with CUDA, the node a driver that is new enough for it, and LD_LIBRARY_PATH its folder",
+            file=sys.stderr,
+            flush=True,
+        )
+        raise SystemExit(NO_GPU)
+    return torch.device("cpu")
 
 
 def compute_dtype(device: torch.device) -> torch.dtype:

@@ -12,6 +12,7 @@ would load Dagster, BigQuery and pandas into each pod and command that opens a b
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from cpp_pipeline.settings import Settings
 from cpp_pipeline.storage.place import ABSENT, Place
 
 _SMALL_BYTES = 8 << 20
@@ -27,6 +29,7 @@ _CHUNK_BYTES = 8 << 20
 """What one large upload keeps in memory."""
 PATIENCE_SECONDS = 30.0
 """How long a bucket that cannot be reached is asked for, before anything is read or written."""
+_ACCOUNT_PAUSE_SECONDS = 2.0
 _AT_ONCE = 8
 _REMEMBERED: list[dict[str, bytes | None]] = []
 T = TypeVar("T")
@@ -155,11 +158,29 @@ def _bucket(name: str) -> Any:
     except ImportError as error:
         remedy = "install the extra: pip install 'cpp_pipeline[gcs]'"
         raise BucketError(f"CPP_PIPELINE_ROOT=gs://{name}: {error}; {remedy}") from error
-    with told_plainly(f"gs://{name}"):
+
+    def looked_at() -> Any:
         # objects belong to buckets: credentials that come without a project suffice
         found = storage.Client(project=None).bucket(name)
         list(found.list_blobs(max_results=1, retry=DEFAULT_RETRY.with_timeout(PATIENCE_SECONDS)))
         return found
+
+    with told_plainly(f"gs://{name}"):
+        return _with_account(looked_at)
+
+
+def _with_account(work: Callable[[], R]) -> R:
+    """What `work` returns; in a pod it waits for credentials: a new node's metadata server may begin after the pod."""
+    from google.auth.exceptions import GoogleAuthError
+
+    deadline = time.monotonic() + (PATIENCE_SECONDS if Settings.from_env().kubernetes_service_host else 0.0)
+    while True:
+        try:
+            return work()
+        except GoogleAuthError:
+            if time.monotonic() + _ACCOUNT_PAUSE_SECONDS > deadline:
+                raise
+        time.sleep(_ACCOUNT_PAUSE_SECONDS)
 
 
 @contextmanager

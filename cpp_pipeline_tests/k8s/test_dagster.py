@@ -48,6 +48,7 @@ def launcher_context() -> K8sContainerContext:
         security_context=given["securityContext"],
         run_k8s_config=UserDefinedDagsterK8sConfig(
             container_config=raw["containerConfig"],
+            pod_template_spec_metadata=raw["podTemplateSpecMetadata"],
             pod_spec_config=raw["podSpecConfig"],
             job_spec_config=raw["jobSpecConfig"],
         ),
@@ -135,6 +136,20 @@ def test_runs_and_steps_fit_the_schemas_the_rules_and_restricted(made: Any) -> N
     assert spec["serviceAccountName"] == "runs" and one(accounts, "ServiceAccount", "runs", "cpp-pipeline")
 
 
+@pytest.mark.parametrize(
+    "made", [run_job, lambda: step_job("base_checkpoint", **LAUNCHING)], ids=["run", "step that watches"]
+)
+def test_what_waits_for_days_is_not_moved_by_the_autoscaler(made: Any) -> None:
+    annotations = made()["spec"]["template"]["metadata"]["annotations"]
+    assert annotations == {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
+
+
+def test_steps_of_a_run_make_jobs_of_the_runs_image() -> None:
+    """Whatever the ConfigMap names by then: a variable of its own goes before those of `envFrom`."""
+    (container,) = step_job("base_checkpoint", **LAUNCHING)["spec"]["template"]["spec"]["containers"]
+    assert {"name": "CPP_PIPELINE_K8S_IMAGE", "value": IMAGE} in container["env"]
+
+
 def test_a_step_has_the_machine_that_the_settings_name() -> None:
     spec = step_job("source_files")["spec"]["template"]["spec"]
     assert spec["nodeSelector"] == {"cloud.google.com/gke-spot": "true"}
@@ -213,6 +228,28 @@ def test_dagsters_own_pods_fit_restricted() -> None:
         spec = {"securityContext": part["podSecurityContext"], "containers": [container], "volumes": part["volumes"]}
         assert list(podsecurity.violations(spec)) == []
         assert part["image"] == VALUES["dagsterWebserver"]["image"]
+
+
+def test_the_webserver_listens_where_the_document_forwards_to() -> None:
+    webserver = VALUES["dagsterWebserver"]
+    port = webserver["service"]["port"]
+    assert port == webserver["readinessProbe"]["httpGet"]["port"] >= 1024
+    assert f"svc/dagster-webserver 3000:{port}" in (PROJECT / "docs" / "operations.md").read_text()
+
+
+def test_the_waiting_containers_have_an_nslookup_that_ends() -> None:
+    """From 1.30 on that of busybox fails when one of the search domains does not know the name."""
+    image = VALUES["busybox"]["image"]
+    assert re.match(r"1\.28\.\d+@sha256:", image["tag"]) and VALUES["postgresql"]["image"] == image
+
+
+def test_accounts_whose_pods_write_dagsters_logs_may_read_the_bucket_itself() -> None:
+    """`GCSComputeLogManager` asks whether the bucket exists, which `objectUser` does not allow."""
+    assert VALUES["computeLogManager"]["type"] == "GCSComputeLogManager"
+    text = (PROJECT / "docs" / "operations.md").read_text()
+    (granted,) = re.findall(r"for account in ([\w ]+); do\n[^\n]* --role roles/storage\.legacyBucketReader ", text)
+    deployments = VALUES["dagster-user-deployments"]
+    assert set(granted.split()) == {VALUES["serviceAccount"]["name"], deployments["serviceAccount"]["name"]}
 
 
 def test_images_that_helm_renders_are_refused_until_they_are_set() -> None:

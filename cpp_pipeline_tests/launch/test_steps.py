@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def test_steps_of_a_cluster_have_machines_of_their_own() -> None:
     given = {"executor": "k8s", "k8s_image": IMAGE, "step_shape": shape, "watch_shape": watch, "step_retries": "2"}
     facts = loaded(**given, launcher="k8s", root="gs://bucket/prefix")
     tags, checks, launching = facts["tags"], facts["checks"], facts["launching"]
-    assert (facts["executor"], facts["retries"]) == ("k8s", [2])
+    assert (facts["executor"], facts["retries"]) == ("k8s", [2, 10])
     assert len(checks) > 50 and len(launching) > 10 and tags.keys() >= {*checks, *launching}
     cpus = {name: tag["container_config"]["resources"]["requests"]["cpu"] for name, tag in tags.items()}
     selected = {name: tag["pod_spec_config"]["nodeSelector"] for name, tag in tags.items()}
@@ -104,7 +105,7 @@ def test_a_bad_setting_is_named(settings: Settings, words: str) -> None:
 
 
 def test_retries_are_those_of_the_settings() -> None:
-    assert step_options("x", Settings()) == (None, None)
+    assert step_options("x", Settings()) == (None, None, None)
     policy = step_options("x", Settings(step_retries=2)).retry_policy
     assert policy is not None and policy.max_retries == 2
 
@@ -149,3 +150,30 @@ def test_checks_are_tried_again_as_assets_are(
 def test_without_retries_an_error_stays_what_it_is() -> None:
     with pytest.raises(ValueError, match="line 3"), not_tried_again(StepOptions(None, None)):
         raise ValueError("line 3")
+
+
+WATCHING = Settings(executor="k8s", launcher="k8s", step_retries=2)
+
+
+def test_a_step_that_watches_a_job_may_lose_its_pod_more_often() -> None:
+    launching = frozenset({"launcher"})
+    step = step_options("base_checkpoint", WATCHING, resources=launching)
+    assert step.retry_policy is not None and step.retry_policy.max_retries == 10
+    never = step_options("base_checkpoint", replace(WATCHING, step_retries=0), resources=launching)
+    assert never.retry_policy is None and never.job_retries is None
+    for other in (step_options("source_files", WATCHING), step_options("x_y", WATCHING, is_check=True)):
+        assert other.retry_policy is not None and other.retry_policy.max_retries == 2
+
+
+@pytest.mark.parametrize(("error", "attempts"), [(dg.Failure("exit code 1"), 3), (OSError("gone"), 11)])
+def test_a_job_that_fails_is_tried_as_often_as_the_setting_says(error: Exception, attempts: int) -> None:
+    step, made = step_options("model", WATCHING, resources=frozenset({"launcher"})), []
+
+    @dg.asset(retry_policy=step.retry_policy)
+    def model() -> None:
+        with not_tried_again(step):
+            made.append(1)
+            raise error
+
+    assert not dg.materialize([model], raise_on_error=False).success
+    assert len(made) == attempts

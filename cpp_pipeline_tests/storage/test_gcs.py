@@ -111,6 +111,21 @@ def test_no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
         Store(root).partitions("repo_dump")
 
 
+def use_account(url: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give this process a service account whose tokens, and whose storage, come from a server."""
+    key = rsa.generate_private_key(65537, 2048)
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    found = {"type": "service_account", "client_email": "someone@example.com", "token_uri": f"{url}/token"}
+    path = folder / "key.json"
+    path.write_text(json.dumps({**found, "private_key": key.private_bytes(*form).decode()}))
+    for name in ("STORAGE_EMULATOR_HOST", "GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(folder))
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    monkeypatch.setenv("API_ENDPOINT_OVERRIDE", url)
+
+
 @pytest.fixture
 def account_without_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Credentials of a service account that name no project, and a storage for them; its requests' `Authorization`."""
@@ -125,18 +140,8 @@ def account_without_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             self.rfile.read(int(self.headers["Content-Length"]))
             self.answer(200, {"access_token": "a-token", "expires_in": 3600, "token_type": "Bearer"})
 
-    key = rsa.generate_private_key(65537, 2048)
-    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     with serving(Handler) as url:
-        found = {"type": "service_account", "client_email": "someone@example.com", "token_uri": f"{url}/token"}
-        path = tmp_path / "key.json"
-        path.write_text(json.dumps({**found, "private_key": key.private_bytes(*form).decode()}))
-        for name in ("STORAGE_EMULATOR_HOST", "GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"):
-            monkeypatch.delenv(name, raising=False)
-        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
-        monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
-        monkeypatch.setenv("NO_GCE_CHECK", "true")
-        monkeypatch.setenv("API_ENDPOINT_OVERRIDE", url)
+        use_account(url, tmp_path, monkeypatch)
         yield asked
 
 

@@ -12,14 +12,16 @@ import dagster as dg
 from cpp_pipeline.launch.k8s.api import Cluster
 from cpp_pipeline.launch.k8s.findings import end_of
 from cpp_pipeline.launch.k8s.launcher import RUN_LABEL
+from cpp_pipeline.launch.k8s.manifest import OWN
 
 
 def delete_jobs_of(cluster: Cluster, run_id: str, log: Callable[[str], None] = lambda _: None) -> list[str]:
     """Delete what a run has left in the cluster and that still works; returns the Jobs' names.
 
-    Finished Jobs keep their logs until their TTL.
+    Finished Jobs keep their logs until their TTL. Those of Dagster itself, the run's and its steps', are left alone.
     """
-    left = [j for j in cluster.jobs(f"{RUN_LABEL}={run_id}") if end_of(j) is None]
+    own = ",".join(f"{label}={value}" for label, value in {**OWN, RUN_LABEL: run_id}.items())
+    left = [j for j in cluster.jobs(own) if end_of(j) is None]
     names = [j["metadata"]["name"] for j in left if "deletionTimestamp" not in j["metadata"]]
     for name in names:
         log(f"run {run_id} has ended and left Job {name} behind: deleting it")

@@ -23,6 +23,7 @@ from cpp_pipeline.launch.k8s.manifest import JobRequest, job_manifest
 from cpp_pipeline.launch.k8s.pods import (
     SCRATCH,
     SCRATCH_ENV,
+    STAYS,
     container_security,
     placement,
     pod_security,
@@ -58,18 +59,21 @@ def step_config(settings: Settings) -> dict[str, Any]:
     require_digest(settings.k8s_image)
     own = {"load_incluster_config": False, "kubeconfig_file": settings.k8s_config} if settings.k8s_config else {}
     shape = shape_for(settings.step_shape, "", STEP_SETTING)
+    # the ConfigMap may name another image before the run has ended, and a Job of another image is another Job
+    env = {**SCRATCH_ENV, Settings.variable("k8s_image"): settings.k8s_image}
     return {
         "job_namespace": settings.k8s_namespace,
         "job_image": settings.k8s_image,
         "image_pull_policy": "IfNotPresent",
         "step_k8s_config": {
             "container_config": {
-                "env": [{"name": name, "value": value} for name, value in SCRATCH_ENV.items()],
+                "env": [{"name": name, "value": value} for name, value in env.items()],
                 "resources": resources(shape),
                 "securityContext": container_security(),
                 # the machine's disk bounds it, by the container's limit
                 "volumeMounts": [{"name": "scratch", "mountPath": SCRATCH}],
             },
+            "pod_template_spec_metadata": {"annotations": STAYS},
             "pod_spec_config": {
                 "enableServiceLinks": False,
                 "securityContext": pod_security(),

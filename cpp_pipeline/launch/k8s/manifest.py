@@ -15,6 +15,7 @@ from cpp_pipeline.launch.k8s.pods import (
     SCRATCH,
     SCRATCH_ENV,
     container_security,
+    gpu_env,
     placement,
     pod_security,
     require_digest,
@@ -24,6 +25,8 @@ from cpp_pipeline.launch.k8s.shapes import Shape
 
 Manifest = dict[str, Any]
 CONTAINER = "main"
+OWN = {"app.kubernetes.io/name": "cpp-pipeline"}
+"""Label of the Jobs of commands that load a model; those that Dagster makes have another one."""
 TORCHRUN = ("python", "-m", "cpp_pipeline.launch.k8s.torchrun")
 RENDEZVOUS_PORT = 29400
 NAME_LENGTH = 52
@@ -95,7 +98,7 @@ def job_manifest(request: JobRequest) -> Manifest:
     require_digest(request.image)
     if not re.fullmatch(rf"[a-z]([-a-z0-9]{{0,{NAME_LENGTH - 2}}}[a-z0-9])?", request.name):
         raise ValueError(f"{request.name!r} is no name for a Job: a DNS label of at most {NAME_LENGTH} characters")
-    labels = {"app.kubernetes.io/name": "cpp-pipeline", **request.labels}
+    labels = {**OWN, **request.labels}
     own = {"kueue.x-k8s.io/queue-name": request.queue} if request.queue else {}
     return {
         "apiVersion": "batch/v1",
@@ -126,7 +129,7 @@ def service_manifest(request: JobRequest) -> Manifest:
         "metadata": {
             "name": request.name,
             "namespace": request.namespace,
-            "labels": {"app.kubernetes.io/name": "cpp-pipeline", **request.labels},
+            "labels": {**OWN, **request.labels},
         },
         "spec": {
             "clusterIP": "None",
@@ -200,7 +203,7 @@ def _container(request: JobRequest) -> Manifest:
     shape = request.shape
     offline = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"}
     env: list[Manifest] = [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]
-    env += [{"name": k, "value": v} for k, v in {**SCRATCH_ENV, **offline, **request.env}.items()]
+    env += [{"name": k, "value": v} for k, v in {**SCRATCH_ENV, **offline, **gpu_env(shape), **request.env}.items()]
     for name, (secret, key) in sorted(request.secrets.items()):
         env.append({"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}})
     return {

@@ -9,10 +9,14 @@ import re
 from typing import Any
 
 from cpp_pipeline.launch.k8s.shapes import Shape
+from cpp_pipeline.settings import Settings
 
 SCRATCH = "/scratch"
 SCRATCH_ENV = {"TMPDIR": SCRATCH, "HOME": SCRATCH}
 USER = 1000
+STAYS = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
+"""Annotations of a pod whose node the cluster's autoscaler is to leave: moved, it would begin again."""
+GPUS = Settings.variable("gpus")
 _DIGEST = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
 
 
@@ -64,6 +68,14 @@ def resources(shape: Shape) -> dict[str, Any]:
         "requests": {**requests, **gpus},
         "limits": {"memory": shape.memory, "ephemeral-storage": shape.disk, **gpus},
     }
+
+
+def gpu_env(shape: Shape) -> dict[str, str]:
+    """Environment of a container with GPUs: how many, and where GKE mounts the driver's libraries.
+
+    Only images made from NVIDIA's look there by themselves; elsewhere than on GKE the folder is missing and not missed.
+    """
+    return {GPUS: str(shape.gpus), "LD_LIBRARY_PATH": "/usr/local/nvidia/lib64"} if shape.gpus else {}
 
 
 def placement(shape: Shape) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from cpp_pipeline.launch.choose import launcher
 from cpp_pipeline.launch.k8s.api import Cluster as Api
 from cpp_pipeline.launch.k8s.cleanup import delete_jobs_of, jobs_of_dead_runs
 from cpp_pipeline.launch.k8s.launcher import KubernetesLauncher, job_name
-from cpp_pipeline.launch.k8s.manifest import NAME_LENGTH, JobRequest
+from cpp_pipeline.launch.k8s.manifest import NAME_LENGTH, OWN, JobRequest
 from cpp_pipeline.launch.k8s.refusals import refuse_local_root, refuse_loopback
 from cpp_pipeline.launch.local import Join, Launcher
 from cpp_pipeline.settings import Settings
@@ -245,15 +245,16 @@ def test_a_job_of_a_living_run_is_left_alone(setup: Setup, cluster: Cluster) -> 
 
 
 def test_a_dead_run_s_jobs_are_deleted_by_label(setup: Setup, cluster: Cluster, api: Api, kubeconfig: str) -> None:
-    for run_id in ("dead", "alive"):
-        body = job(f"of-{run_id}", pod_spec(cluster.image, PATIENT))
-        body["metadata"]["labels"] = {"dagster/run-id": run_id}
+    dagsters = {"app.kubernetes.io/name": "dagster"}
+    for name, run_id, kind in (("of-dead", "dead", OWN), ("of-alive", "alive", OWN), ("a-step", "dead", dagsters)):
+        body = job(name, pod_spec(cluster.image, PATIENT))
+        body["metadata"]["labels"] = {**kind, "dagster/run-id": run_id}
         cluster.batch.create_namespaced_job(cluster.namespace, body)
-        printing(cluster, f"of-{run_id}", "ready")
+        printing(cluster, name, "ready")
     assert delete_jobs_of(api, "dead") == ["of-dead"]
     wait_for(lambda: pods(cluster, "of-dead") == [])
     assert delete_jobs_of(api, "dead") == []
-    assert len(pods(cluster, "of-alive")) == 1
+    assert len(pods(cluster, "of-alive")) == len(pods(cluster, "a-step")) == 1
 
 
 def test_the_sensor_deletes_the_jobs_of_the_run_that_it_is_told_of(cluster: Cluster, kubeconfig: str) -> None:
@@ -268,7 +269,7 @@ def test_the_sensor_deletes_the_jobs_of_the_run_that_it_is_told_of(cluster: Clus
     with dg.DagsterInstance.ephemeral() as instance:
         result = dying.execute_in_process(instance=instance, raise_on_error=False)
         body = job("orphan", pod_spec(cluster.image, PATIENT))
-        body["metadata"]["labels"] = {"dagster/run-id": result.run_id}
+        body["metadata"]["labels"] = {**OWN, "dagster/run-id": result.run_id}
         cluster.batch.create_namespaced_job(cluster.namespace, body)
         printing(cluster, "orphan", "ready")
         sensor = jobs_of_dead_runs(dg.DagsterRunStatus.FAILURE, cluster.namespace, kubeconfig)

@@ -83,6 +83,15 @@ def test_gpus_and_spot_decide_the_place() -> None:
     assert "nvidia.com/gpu" not in plain["containers"][0]["resources"]["limits"]
 
 
+def test_gpus_are_told_and_the_drivers_libraries_found() -> None:
+    def env(name: str) -> dict[str, str | None]:
+        return {e["name"]: e.get("value") for e in pod(job_manifest(REQUESTS[name]))["containers"][0]["env"]}
+
+    found = env("h100x8")
+    assert (found["CPP_PIPELINE_GPUS"], found["LD_LIBRARY_PATH"]) == ("8", "/usr/local/nvidia/lib64")
+    assert not {"CPP_PIPELINE_GPUS", "LD_LIBRARY_PATH"} & env("cpu").keys()
+
+
 def test_several_gpus_and_several_nodes_are_started_by_torchrun() -> None:
     one = worker_command("m.train", ["--x", "1"], SHAPES["l4"], "job")
     assert one == ["python", "-m", "m.train", "--x", "1"]
