@@ -102,6 +102,8 @@ class Settings:
     table, or fetches a checkpoint or the token shards (4 GB at the largest presets)."""
     step_retries: int = 0
     """How often a step is tried again, as when its pod was lost; what has to be changed first is not tried again."""
+    kubernetes_service_host: str = ""
+    """Read from `KUBERNETES_SERVICE_HOST`, which every pod has: its credentials may come a moment after it."""
     dagster_run_job_name: str = ""
     """Read from `DAGSTER_RUN_JOB_NAME`, which Dagster sets in pods of runs and steps: they may be taken away."""
     dagster_home: str = ""
@@ -110,7 +112,7 @@ class Settings:
     @staticmethod
     def variable(field: str) -> str:
         """The environment variable of a field."""
-        own_name = field.startswith(("sandbox_", "dagster_", "spark_", "xdg_", "pod_", "omp_"))
+        own_name = field.startswith(("sandbox_", "dagster_", "spark_", "xdg_", "pod_", "omp_", "kubernetes_"))
         return field.upper() if own_name else f"CPP_PIPELINE_{field.upper()}"
 
     @classmethod
