@@ -24,7 +24,7 @@ import pytest
 from cpp_pipeline_tests.sandbox.pod.containers import REPOSITORY, skip_without_root
 from cpp_pipeline_tests.sandbox.pod.test_pod import SEEN_IN_A_CONTAINER
 
-SLOW = {"endless_recursion", "too_much_memory_by_and_by"}
+SLOW = {"endless_recursion", "stdio_memory", "too_much_memory_by_and_by"}
 """Programs that touch page after page: under the ptrace platform their time is over before their memory is."""
 _START_SECONDS = 400.0
 _SOCKET = "/run/cpp-pipeline"
