@@ -11,8 +11,6 @@ PORT ?= 3000
 HUMANEVAL ?= $(wildcard ../shared/data/humaneval_cpp.jsonl)
 # Folder filled by scripts/bench-corpora; without it the data subjects say "not run".
 BENCH_DATA ?=
-# Processes that run tests: one more than cores, since a fourth of the time they wait for clusters, browsers and time limits.
-WORKERS ?= $(shell expr $$(nproc) + 1)
 # Checkout of karpathy/nanochat, a peer that is in no registry; without it its row says "not run".
 PEER_NANOCHAT ?=
 # Where the browser tests leave pictures of what they saw.
@@ -27,7 +25,7 @@ ui: setup  ## the Dagster UI on the same runs and data; Ctrl-C stops everything
 	$(BIN)/cpp-pipeline ui --root $(ROOT) --preset $(PRESET) --seed $(SEED) --port $(PORT)
 
 test: setup lint  ## everything that has to hold at each commit
-	UI_SCREENSHOTS=$(UI_SCREENSHOTS) $(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder; code=$$?; \
+	UI_SCREENSHOTS=$(UI_SCREENSHOTS) $(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile --no-loadscope-reorder; code=$$?; \
 		if [ -d $(UI_SCREENSHOTS) ]; then echo "screenshots of the browser tests: $(UI_SCREENSHOTS)"; fi; exit $$code
 
 test-slow: setup  ## tests that take minutes each

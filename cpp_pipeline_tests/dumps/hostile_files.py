@@ -334,7 +334,7 @@ FOLDERS: dict[str, tuple[Case, str]] = {
     "manifest a million levels deep": (manifest(b"[" * 900_000), "broken manifest"),
     "names in no encoding": (odd_names, ""),
     "all Unicode spaces": (odd_spaces, ""),
-    "folders deeper than a path may be": (deep_folders, "unreadable"),
+    "folders deeper than a path may be": (deep_folders, "unreadable folder"),
 }
 CASES: dict[str, tuple[Case, str]] = {
     **{name: (case, "") for name, case in CONFIGS.items()},

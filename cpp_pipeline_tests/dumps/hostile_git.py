@@ -352,7 +352,7 @@ OBJECTS: dict[str, tuple[Case, str]] = {
     "links and submodules": (with_tree(links_and_modules), "submodule"),
     "a tree 5,000 levels deep": (with_tree(deep_tree), "path too long"),
     "a tree of 10^10 files": (with_tree(wide_tree), "repeated folder"),
-    "a tree of a million entries": (with_tree(huge_tree), "too large"),
+    "a tree of a million entries": (with_tree(huge_tree), "folder too large"),
     "a blob that unpacks to 100 MB": (with_tree(zlib_bomb), "too large"),
     "a blob that lies about its size": (with_tree(lying_size), "missing object"),
     "a delta on a base of 6 GB": (delta_bomb, "too large"),
