@@ -69,8 +69,8 @@ class Prepared:
         Folder of the same kind and identity that an image brings along; what is whole there is taken from it, if
         nobody but root and this user can change it. Nothing is written to it.
     room : int, optional
-        Bytes that the folder may come to hold. Each header takes 45 to 90 MB, and all of them 2.5 GB, which is more
-        than a pod has memory for; one for which there is no room is not made.
+        Bytes that the folder may come to hold. A header of g++ 12 takes 45 to 90 MB, and 36 of them can be asked for,
+        more than a pod has memory for; one for which there is no room is not made.
     """
 
     def __init__(
