@@ -16,7 +16,7 @@ PEER_NANOCHAT ?=
 # Where the browser tests leave pictures of what they saw.
 UI_SCREENSHOTS ?= build/screenshots
 
-.PHONY: run test test-slow bench e2e lint ui setup packages clean
+.PHONY: run test fast-tests test-slow bench e2e lint ui setup packages clean
 
 run: setup  ## the whole chain, from dumps to the evaluated GSPO checkpoint
 	$(BIN)/cpp-pipeline run --root $(ROOT) --preset $(PRESET) --seed $(SEED)
@@ -24,7 +24,10 @@ run: setup  ## the whole chain, from dumps to the evaluated GSPO checkpoint
 ui: setup  ## the Dagster UI on the same runs and data; Ctrl-C stops everything
 	$(BIN)/cpp-pipeline ui --root $(ROOT) --preset $(PRESET) --seed $(SEED) --port $(PORT)
 
-test: setup lint  ## everything that has to hold at each commit
+test: setup  ## everything that has to hold at each commit
+	@$(MAKE) --no-print-directory -j2 lint fast-tests
+
+fast-tests: setup
 	UI_SCREENSHOTS=$(UI_SCREENSHOTS) $(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile --no-loadscope-reorder; code=$$?; \
 		if [ -d $(UI_SCREENSHOTS) ]; then echo "screenshots of the browser tests: $(UI_SCREENSHOTS)"; fi; exit $$code
 

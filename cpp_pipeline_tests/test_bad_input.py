@@ -269,6 +269,7 @@ def test_a_bwrap_that_cannot_be_started_is_named(tmp_path: Path) -> None:
     assert str(program) in service.reason
 
 
+@pytest.mark.slow  # as without isolation, with another cause
 def test_without_a_compiler_nothing_is_judged_and_the_data_go_on(root_without_verdicts: Path, tmp_path: Path) -> None:
     layers = tmp_path / "layers"
     layers.mkdir()
@@ -296,8 +297,9 @@ def test_a_full_disk_is_told_and_shows_no_half_file_and_a_larger_one_goes_on(tmp
     small = f"mount -t tmpfs -o size=3m tmpfs {disk}"
     needs_own_mounts(small)
     given = ["--dump", str(tmp_path / "a-small"), "--dump", str(tmp_path / "b-large")]
-    first = shlex.join(command(root, "run", "--preset", "smoke", "--select", PAIRS, *given))
-    second = shlex.join(command(root, "run", "--preset", "smoke", "--select", PAIRS))
+    files = ["run", "--preset", "smoke", "--select", "+key:source_files"]
+    first = shlex.join(command(root, *files, *given))
+    second = shlex.join(command(root, *files))
     script = [
         small,
         f"{first} > {tmp_path}/first 2>&1; echo $? > {tmp_path}/code",
@@ -316,13 +318,13 @@ def test_a_full_disk_is_told_and_shows_no_half_file_and_a_larger_one_goes_on(tmp
         assert words in told
     full = list((tmp_path / "full" / "tables").rglob("*"))
     visible = [p for p in full if p.is_file() and not p.name.startswith(".")]
-    assert (tmp_path / "full" / "tables" / "docstring_pairs" / "a-small.parquet") in visible
+    assert (tmp_path / "full" / "tables" / "source_files" / "a-small.parquet") in visible
     for file in visible:
         assert b"cpp_pipeline" in pq.read_metadata(file).metadata
         pq.read_table(file)
     assert done.returncode == 0, done.stdout + done.stderr
     assert rows(tmp_path / "done", "source_files", "b-large").height == 100
-    assert Store(str(tmp_path / "done")).partitions("docstring_pairs") == ["a-small", "b-large"]
+    assert Store(str(tmp_path / "done")).partitions("source_files") == ["a-small", "b-large"]
 
 
 def needs_own_mounts(script: str) -> None:

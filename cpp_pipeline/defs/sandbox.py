@@ -3,9 +3,13 @@
 import dagster as dg
 import polars as pl
 
-from cpp_pipeline.sandbox.canaries import run_canaries, summary
+from cpp_pipeline.defs.resources import PRESET
+from cpp_pipeline.sandbox.canaries import MODES, run_canaries, summary
 from cpp_pipeline.schemas import TABLES
 from cpp_pipeline.storage.assets import table_asset
+
+JUDGED = [mode for mode in MODES if mode != "exit_code" or PRESET.canary_control]
+"""Modes that are asked about."""
 
 
 @table_asset(
@@ -13,13 +17,14 @@ from cpp_pipeline.storage.assets import table_asset
     group="sandbox",
     kinds={"cpp"},
     code=["sandbox"],
+    config={"modes": JUDGED},
     resources=frozenset({"sandbox"}),
     plots={"sandbox_canaries": "verdict"},
 )
 def sandbox_canaries(context: dg.AssetExecutionContext) -> pl.LazyFrame:
-    """Judge programs of known verdict in every mode, and attacks."""
+    """Judge programs of known verdict in every mode, and attacks; what believes exit codes is the control."""
     with context.resources.sandbox.client() as client:
-        rows = run_canaries(client)
+        rows = run_canaries(client, JUDGED)
     for line in summary(rows):
         context.log.info(line)
     return TABLES["sandbox_canaries"].frame(rows)

@@ -7,7 +7,9 @@ from dataclasses import replace
 import dagster as dg
 import pytest
 
+from cpp_pipeline.defs import sandbox
 from cpp_pipeline.defs.sandbox import sandbox_canaries
+from cpp_pipeline.models.presets import preset
 from cpp_pipeline.sandbox.canaries import run
 from cpp_pipeline_tests.defs.support import Bench
 from cpp_pipeline_tests.defs.test_definitions import check_of
@@ -21,8 +23,20 @@ def few(monkeypatch: pytest.MonkeyPatch, programs: set[str], attacks: set[str]) 
     monkeypatch.setattr(run, "FOOLED_AT_LEAST", len(attacks))
 
 
+def test_only_the_smallest_preset_goes_without_the_control() -> None:
+    assert {name: preset(name).canary_control for name in ("smoke", "tiny", "d4", "d8", "d16")} == {
+        "smoke": False,
+        "tiny": True,
+        "d4": True,
+        "d8": True,
+        "d16": True,
+    }
+    assert set(run.MODES) - set(sandbox.JUDGED) == {"exit_code"}  # tests load the smallest preset
+
+
 def test_canaries_are_judged_by_the_real_sandbox(judging: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     few(monkeypatch, {"sum", "constant", "undeclared_name"}, {"exit_underscore", "define_assert"})
+    monkeypatch.setattr(sandbox, "JUDGED", run.MODES)
     made = judging.in_memory(sandbox_canaries)["sandbox_canaries"]
     assert dict(made.filter(kind="program").select("canary_id", "verdict").rows()) == {
         "program/sum": "AC",

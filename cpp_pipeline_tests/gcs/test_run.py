@@ -81,6 +81,7 @@ def test_a_bucket_and_a_folder_hold_the_same(dump: Path, bucket: str, tmp_path: 
     assert [n for n in objects(bucket) if "/tables/" in n or "/dumps/" in n] == []
 
 
+@pytest.mark.slow  # the lock by itself is held to the same in a bucket, in the tests of `storage`
 def test_a_run_that_is_told_to_end_frees_the_root_and_one_that_is_killed_does_not(
     dump: Path, bucket: str, tmp_path: Path
 ) -> None:

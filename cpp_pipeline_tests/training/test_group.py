@@ -96,6 +96,7 @@ def test_two_nodes_find_each_other(inputs: Path, alone: Path, tmp_path: Path) ->
     _like(written[0], alone)
 
 
+@pytest.mark.slow
 def test_a_group_that_is_ended_goes_on_with_another_number_of_processes(
     inputs: Path, alone: Path, tmp_path: Path
 ) -> None:
