@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -18,6 +19,7 @@ __all__ = ["bucket", "gcs_server", "pytest_terminal_summary"]
 if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
     # Threads of OpenMP that wait spin: processes that have all cores each would take several times as long.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(workers))))
+    gc.disable()  # until this process has imported all tests, see below
 
 _LONGEST = ("test_end_to_end", "test_dagster_ui", "test_bad_input", "test_run", "test_executor", "test_pod")
 """Files of minutes: begun last, one of them would keep a single process busy after all others have ended."""
@@ -27,6 +29,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files of minutes first; xdist hands out files in this order (`--no-loadscope-reorder`)."""
     rank = {name: place for place, name in enumerate(_LONGEST)}
     items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+
+
+def pytest_collection_finish() -> None:
+    """What the imports of five thousand tests made stays to the end: garbage is looked for in what comes after.
+
+    Looking through it took 5 s of a process before its first test, and 3 % of its time afterwards.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
