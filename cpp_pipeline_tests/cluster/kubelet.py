@@ -44,6 +44,8 @@ class Kubelet:
         self.objects = objects
         self.folder = folder
         self.logs: dict[str, list[Log]] = {}
+        self.overrides: dict[str, str] = {}
+        """Variables that containers get in place of their own: what a simulated machine has not."""
         self._processes: dict[str, dict[str, subprocess.Popen[bytes]]] = {}
         self._known: set[str] = set()
         self._stopped = False
@@ -198,6 +200,7 @@ class Kubelet:
         env |= {name: os.environ[name] for name in ("STORAGE_EMULATOR_HOST", "PYTHONPATH") if name in os.environ}
         for entry in spec.get("env", []):
             env[entry["name"]] = _value(pod, entry)
+        env |= self.overrides
         for name, value in env.items():
             env[name] = str(mounts.get(value, value))
         given = [*spec.get("command", []), *spec.get("args", [])]

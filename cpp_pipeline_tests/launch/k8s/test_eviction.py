@@ -266,6 +266,7 @@ def test_processes_that_share_the_gpus_of_a_node_survive_too(
     """The simulated GPUs are none: what is shown is torchrun in a pod, its end by a signal, and who writes."""
     simulator = cluster.only_simulated()
     simulator.nodes = (*simulator.nodes, scheduling.Node("gpu-1", gpus=2, labels=GPU, taints=(GPU_TAINT,)))
+    simulator.kubelet.overrides["CPP_PIPELINE_GPUS"] = "0"  # else the command ends, for it sees none
     shape = "l4+gpus=2+cpu=500m+memory=2Gi+disk=1Gi+shm=100Mi"
     with writers(cluster) as seen:
         result = disturb(cluster, kubeconfig, shared_root, [("training", "evict")], shape)
