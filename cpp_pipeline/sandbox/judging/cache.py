@@ -180,6 +180,10 @@ class VerdictCache:
     def _connect(self, folder: Path) -> sqlite3.Connection:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _require_private(folder)
+        with _alone(folder):  # two that open a new file at once: the second is refused its log without any wait
+            return self._opened()
+
+    def _opened(self) -> sqlite3.Connection:
         self._inode = _inode(self._path)
         db = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
@@ -217,22 +221,37 @@ class VerdictCache:
         return True
 
     def _set_aside(self) -> None:
-        lock = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with _alone(self._path.parent):
             if _inode(self._path) != self._inode:
                 return  # another process was faster
             for suffix in ("-wal", "-shm", ""):  # in this order no new file ever meets the old one's log
                 with suppress(FileNotFoundError):
                     os.replace(f"{self._path}{suffix}", f"{self._path}.damaged{suffix}")
-        finally:
-            os.close(lock)
 
     def _drop(self) -> None:
         if self._db is not None:
             with suppress(sqlite3.Error):
                 self._db.close()
             self._db = None
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """While this lasts, no other process is here; one that is stuck is an OSError after a while."""
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        give_up = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > give_up:
+                    raise
+                time.sleep(0.01)
+        yield
+    finally:
+        os.close(lock)
 
 
 @contextmanager

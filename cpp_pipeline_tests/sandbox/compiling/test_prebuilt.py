@@ -115,6 +115,7 @@ def work() -> Iterator[Path]:
         yield Path(name)
 
 
+@pytest.mark.slow
 def test_a_judge_of_the_same_identity_compiles_with_it(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     image, cache = work / "image", work / "cache"
     for folder in (image, cache):

@@ -83,6 +83,7 @@ def test_a_header_of_other_flags_is_a_miss_and_no_error_of_the_code(mismatched: 
     assert (wrong.status, wrong.pch_hit) == ("error", False)
 
 
+@pytest.mark.slow
 def test_without_room_a_unit_reads_the_header_itself(boxes: Backend, work: Path) -> None:
     full = Toolchain(boxes, work, work / "full", room=150 << 20)
     found = [_compile(full, TRIVIAL, Build(opt=opt)) for opt in ("-O0", "-O1", "-O1", "-O0")]

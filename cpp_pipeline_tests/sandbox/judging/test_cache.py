@@ -230,7 +230,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from cpp_pipeline.sandbox.judging.cache import VerdictCache
-cache = VerdictCache(Path(sys.argv[1]), "v", max_rows=int(sys.argv[3]))
+cache = VerdictCache(Path(sys.argv[1]), "v", max_rows=int(sys.argv[3]), rest_seconds=0)
 for n in range(int(sys.argv[4])):
     if n % 100 == 5:
         print("writing", flush=True)
@@ -255,6 +255,13 @@ def test_two_processes_write_at_once(tmp_path: Path) -> None:
     assert found == {key: key.encode() for key in found}
     assert len(found) == len(keys) - 10 * lost
     cache.close()
+
+
+def test_processes_that_make_the_file_at_once_all_use_it(tmp_path: Path) -> None:
+    for number in range(4):
+        folder = tmp_path / str(number)
+        said = [w.communicate()[0].split()[-1] for w in [_writer(folder, name, 10_000, 1) for name in "abcd"]]
+        assert said == ["0"] * 4
 
 
 def test_a_killed_writer_leaves_a_usable_file(tmp_path: Path) -> None:
