@@ -22,7 +22,7 @@ JUDGED = [mode for mode in MODES if mode != "exit_code" or PRESET.canary_control
     plots={"sandbox_canaries": "verdict"},
 )
 def sandbox_canaries(context: dg.AssetExecutionContext) -> pl.LazyFrame:
-    """Judge programs of known verdict in every mode, and attacks; what believes exit codes is the control."""
+    """Judge programs of known verdict in every mode, and attacks; as a control the same attacks by exit code."""
     with context.resources.sandbox.client() as client:
         rows = run_canaries(client, JUDGED)
     for line in summary(rows):

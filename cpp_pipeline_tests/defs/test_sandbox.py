@@ -24,13 +24,7 @@ def few(monkeypatch: pytest.MonkeyPatch, programs: set[str], attacks: set[str]) 
 
 
 def test_only_the_smallest_preset_goes_without_the_control() -> None:
-    assert {name: preset(name).canary_control for name in ("smoke", "tiny", "d4", "d8", "d16")} == {
-        "smoke": False,
-        "tiny": True,
-        "d4": True,
-        "d8": True,
-        "d16": True,
-    }
+    assert [name for name in ("smoke", "tiny", "d4", "d8", "d16") if not preset(name).canary_control] == ["smoke"]
     assert set(run.MODES) - set(sandbox.JUDGED) == {"exit_code"}  # tests load the smallest preset
 
 
