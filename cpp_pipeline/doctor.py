@@ -36,7 +36,7 @@ def examine(root: str) -> list[Finding]:
         browser,
         _gpu,
         cluster,
-        _storage,
+        storage,
         _mirror,
     )
     return [probe(root) for probe in probes]
@@ -127,7 +127,8 @@ def cluster(root: str) -> Finding:
     return Finding("cluster", "optional", f"{found}; commands that load a model run on this machine", how)
 
 
-def _storage(root: str) -> Finding:
+def storage(root: str) -> Finding:
+    """Whether the storage root can be written to, and has room."""
     if "://" in root or root.startswith("gs:"):
         return _bucket(root)
     folder = Path(root).absolute()

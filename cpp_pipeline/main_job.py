@@ -111,7 +111,7 @@ def main_job(
     from cpp_pipeline.definitions import defs
     from cpp_pipeline.defs.resources import PRESET, SETTINGS
 
-    if (PRESET.name, SETTINGS.seed) != (preset, seed):
-        raise RuntimeError("a process keeps the preset and seed of its first run; start another one")
+    if (PRESET.name, SETTINGS.seed, SETTINGS.root) != (preset, seed, environment(root)["CPP_PIPELINE_ROOT"]):
+        raise RuntimeError("a process keeps the root, preset and seed of its first run; start another one")
     with dagster_instance(root) as instance:
         return run_graph(defs(), store, instance, log, selection)

@@ -24,6 +24,7 @@ from cpp_pipeline.main_job import dagster_instance, wants_default_dumps
 from cpp_pipeline.sandbox.controller.startup import start_service
 from cpp_pipeline.storage.dumps import add_dump, dumps, named
 from cpp_pipeline.storage.store import Store
+from cpp_pipeline_tests.commands import tell
 
 AREA = """\
 // SPDX-License-Identifier: MIT
@@ -191,7 +192,6 @@ def test_a_later_run_needs_no_path_and_adds_no_dump_of_its_own(
         (["run", "--dump", "{base}"], "lies inside the dump", "choose a --root outside"),
         (["run", "--dump", "{good}", "--dump", "{other}"], "other/good would both be dump 'good'", "dumps add"),
         (["dumps", "add", "{good}", "--name", "team/good"], "'team/good' is not allowed", "for example 'team-good'"),
-        (["run", "--select", "+docstring_pears"], "'+docstring_pears' is of no asset", "docstring_pairs"),
     ],
 )
 def test_a_wrong_argument_is_refused_before_anything_is_written(
@@ -202,10 +202,20 @@ def test_a_wrong_argument_is_refused_before_anything_is_written(
     write(tmp_path / "notes.txt", "no dump")
     root = tmp_path / "root"
     filled = [a.format(base=tmp_path, good=good, other=other) for a in arguments]
-    done = run(command(root, *filled, *(["--no-bundled"] if arguments[0] == "run" else [])))
+    done = tell(*filled, *(["--no-bundled"] if arguments[0] == "run" else []), "--root", str(root))
     assert done.returncode == 2, done.stdout + done.stderr
     assert cause in done.stderr
     assert remedy in done.stderr
+    assert not (root / "dumps").exists()
+    assert not (root / "tables").exists()
+
+
+def test_a_selection_of_no_asset_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    done = run(command(root, "run", "--select", "+docstring_pears", "--no-bundled"))
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "'+docstring_pears' is of no asset" in done.stderr
+    assert "docstring_pairs" in done.stderr
     assert not (root / "dumps").exists()
     assert not (root / "tables").exists()
 

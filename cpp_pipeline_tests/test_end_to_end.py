@@ -16,6 +16,7 @@ import pytest
 from cpp_pipeline.main_job import dagster_instance
 from cpp_pipeline.schemas import TABLES
 from cpp_pipeline.storage.store import Store
+from cpp_pipeline_tests.commands import tell
 
 pytestmark = pytest.mark.e2e
 
@@ -119,7 +120,7 @@ def test_one_more_dump_leaves_the_first_alone_and_joins_both(root: Path, tmp_pat
         "// SPDX-License-Identifier: MIT\n\n/// Returns the area of a rectangle: its width times its height.\n"
         "int rectangle_area(int width, int height) {\n    int area = width * height;\n    return area;\n}\n"
     )
-    assert cli(root, "dumps", "add", str(more), "--name", "more").returncode == 0
+    assert tell("dumps", "add", str(more), "--name", "more", "--root", str(root)).returncode == 0
     done = cli(root, "run", "--preset", "smoke", "--select", "+docstring_sft")
     assert done.returncode == 0, done.stdout[-4000:]
     after = versions(store)
@@ -142,7 +143,7 @@ def test_one_more_dump_leaves_the_first_alone_and_joins_both(root: Path, tmp_pat
     ],
 )
 def test_bad_input_is_told_plainly(root: Path, arguments: list[str], message: str) -> None:
-    done = cli(root, *arguments)
+    done = tell(*arguments, "--root", str(root))
     assert done.returncode != 0
     assert message in done.stderr
     assert "Traceback" not in done.stderr

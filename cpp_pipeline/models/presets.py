@@ -67,8 +67,8 @@ class Preset:
     agent_problems: int
     mined_candidates: int
     """documented functions that are tried as problems, at most"""
-    canary_control: bool = True
-    """also judge the attacks by exit code, which they must deceive: a proof of the canaries, not of the sandbox"""
+    every_canary: bool = True
+    """judge each attack in both modes, and by exit code, which they must deceive; else in one of both modes in turn"""
 
 
 _TINY_SHAPE = Shape(4, 128, 4, 2, 32, 384, 1024, 1024, rope_base=1e4)
@@ -137,7 +137,7 @@ SMOKE = Preset(
     cmake_eval=4,
     agent_problems=4,
     mined_candidates=6,
-    canary_control=False,
+    every_canary=False,
 )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from cpp_pipeline.runner import QUIET
 from cpp_pipeline.schemas import TABLES, Column
 from cpp_pipeline.storage.assets import StoreResource, repo_dumps
 from cpp_pipeline.storage.currency import Recipe, stamp
@@ -67,7 +68,11 @@ class Bench:
         """Materialize `assets` together in memory; every input is a planted asset of the same key."""
         planted = [_planted(name, rows, partition) for name, rows in (inputs or {}).items()]
         result = dg.materialize_to_memory(
-            [*planted, *assets], instance=self.instance, resources=self.resources, partition_key=partition
+            [*planted, *assets],
+            instance=self.instance,
+            resources=self.resources,
+            partition_key=partition,
+            run_config=QUIET,
         )
         names = [key.path[-1] for asset in assets for key in asset.keys]
         return {name: result.asset_value(name).collect() for name in names}
@@ -105,6 +110,7 @@ class Bench:
             resources=resources,
             raise_on_error=raise_on_error,
             partition_key=partition,
+            run_config=QUIET,
             tags=tags,
         )
 

@@ -23,14 +23,16 @@ def few(monkeypatch: pytest.MonkeyPatch, programs: set[str], attacks: set[str]) 
     monkeypatch.setattr(run, "FOOLED_AT_LEAST", len(attacks))
 
 
-def test_only_the_smallest_preset_goes_without_the_control() -> None:
-    assert [name for name in ("smoke", "tiny", "d4", "d8", "d16") if not preset(name).canary_control] == ["smoke"]
+def test_only_the_smallest_preset_judges_attacks_in_turn_and_without_the_control() -> None:
+    assert [name for name in ("smoke", "tiny", "d4", "d8", "d16") if not preset(name).every_canary] == ["smoke"]
     assert set(run.MODES) - set(sandbox.JUDGED) == {"exit_code"}  # tests load the smallest preset
+    assert sandbox.IN_TURN
 
 
 def test_canaries_are_judged_by_the_real_sandbox(judging: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     few(monkeypatch, {"sum", "constant", "undeclared_name"}, {"exit_underscore", "define_assert"})
     monkeypatch.setattr(sandbox, "JUDGED", run.MODES)
+    monkeypatch.setattr(sandbox, "IN_TURN", False)
     made = judging.in_memory(sandbox_canaries)["sandbox_canaries"]
     assert dict(made.filter(kind="program").select("canary_id", "verdict").rows()) == {
         "program/sum": "AC",

@@ -12,6 +12,7 @@ import pytest
 
 from cpp_pipeline.schemas import TABLES
 from cpp_pipeline.storage.store import Provenance, Store
+from cpp_pipeline_tests.commands import tell
 from cpp_pipeline_tests.gcs.fixtures import objects
 
 ADD = "/** Adds two numbers.\n * @param a first\n * @return the sum\n */\nint add(int a, int b) { return a + b; }\n"
@@ -55,7 +56,9 @@ def provenance(store: Store) -> dict[tuple[str, str], Provenance | None]:
     return {(name, key): store.provenance(name, key) for name, found in keys.items() for key in found}
 
 
-def test_a_bucket_and_a_folder_hold_the_same(dump: Path, bucket: str, tmp_path: Path) -> None:
+def test_a_bucket_and_a_folder_hold_the_same(
+    dump: Path, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     chain = ("run", "--preset", "smoke", "--dump", str(dump), "--select", "+key:clean_files")
     local, far = Store(str(tmp_path / "root")), Store(f"{bucket}/some/root")
     for store, home in ((local, "local"), (far, "far")):
@@ -76,8 +79,9 @@ def test_a_bucket_and_a_folder_hold_the_same(dump: Path, bucket: str, tmp_path: 
     (dump / "two" / "more.cc").write_text("int more() { return 3; }\n")
     run(str(far.root), tmp_path / "far", *chain)
     assert far.scan("source_files").collect().height == len(FILES) + 1
-    assert "dump" in run(str(far.root), tmp_path / "far", "dumps", "list")
-    run(str(far.root), tmp_path / "far", "dumps", "remove", "dump")
+    monkeypatch.chdir(tmp_path / "far")
+    assert "dump" in tell("dumps", "list", "--root", str(far.root)).stdout
+    assert tell("dumps", "remove", "dump", "--root", str(far.root)).returncode == 0
     assert [n for n in objects(bucket) if "/tables/" in n or "/dumps/" in n] == []
 
 

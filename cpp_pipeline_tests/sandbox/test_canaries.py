@@ -89,6 +89,15 @@ def test_only_the_wanted_modes_are_run() -> None:
         run_canaries(judge, modes=["fast"])
 
 
+@pytest.mark.parametrize("modes", [["rpc", "asserts"], ["asserts"], MODES])
+def test_attacks_in_turn_are_all_judged_once(modes: Sequence[str]) -> None:
+    rows = [r for r in run_canaries(Careless("WA", passed=False), modes, attacks_in_turn=True) if r["kind"] == "attack"]
+    assert sorted(r["canary_id"].rpartition("/")[2] for r in rows) == sorted(a.name for a in ATTACKS)
+    counted = Counter(r["mode"] for r in rows)
+    assert counted.keys() == set(modes) & {"rpc", "asserts"}
+    assert max(counted.values()) - min(counted.values()) <= 1
+
+
 @pytest.mark.parametrize(
     ("judge", "wrong"),
     [

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
-import subprocess
 import sys
 import threading
 import uuid
@@ -19,10 +17,11 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from cpp_pipeline.doctor import examine
+from cpp_pipeline.doctor import examine, storage
 from cpp_pipeline.storage import gcs
 from cpp_pipeline.storage.gcs import BucketError
 from cpp_pipeline.storage.store import Store
+from cpp_pipeline_tests.commands import tell
 from cpp_pipeline_tests.gcs.fixtures import objects
 
 
@@ -169,26 +168,21 @@ def test_the_client_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("command", [["run"], ["report"], ["dumps", "list"], ["unlock"]])
-def test_the_command_line_says_it_in_one_line(gcs_server: str, tmp_path: Path, command: list[str]) -> None:
+def test_the_command_line_says_it_in_one_line(
+    gcs_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     root = unknown()
-    done = subprocess.run(
-        [sys.executable, "-m", "cpp_pipeline", *command, "--root", root],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=tmp_path,
-        env={name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"},
-    )
+    done = tell(*command, "--root", root)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert done.stderr.startswith(f"error: CPP_PIPELINE_ROOT names {root}, and there is no such bucket")
 
 
 def test_the_doctor_tries_the_bucket(bucket: str) -> None:
-    told = {}
-    for name, root in {"good": bucket, "missing": unknown(), "mistyped": "gs:/typo"}.items():
-        (found,) = [f for f in examine(root) if f.subject == "storage"]
-        told[name] = f"{found.level}: {found.found}"
-    assert told["good"] == f"ok: {bucket} can be read and written"
-    assert told["missing"].startswith("missing: CPP_PIPELINE_ROOT names gs://")
-    assert told["mistyped"].startswith("missing: CPP_PIPELINE_ROOT=gs:/typo/.doctor-")
+    (good,) = [f for f in examine(bucket) if f.subject == "storage"]
+    assert (good.level, good.found) == ("ok", f"{bucket} can be read and written")
+    missing, mistyped = storage(unknown()), storage("gs:/typo")
+    assert missing.level == mistyped.level == "missing"
+    assert missing.found.startswith("CPP_PIPELINE_ROOT names gs://")
+    assert mistyped.found.startswith("CPP_PIPELINE_ROOT=gs:/typo/.doctor-")
     assert objects(bucket) == {}

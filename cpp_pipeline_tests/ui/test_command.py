@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import socket
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from cpp_pipeline_tests.ui.served import command, environment
+from cpp_pipeline_tests.commands import tell
 
 
 def refused(root: Path, *arguments: str) -> str:
     """What the command prints as an error."""
-    line = command("ui", "--root", str(root), *arguments)
-    done = subprocess.run(line, capture_output=True, text=True, env=environment(), timeout=120, check=False)
+    done = tell("ui", "--root", str(root), *arguments)
     assert done.returncode == 2, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done.stderr

@@ -100,11 +100,14 @@ def programs(modes: Collection[str] = MODES) -> list[Canary]:
     return [c for c in found if c.mode in modes]
 
 
-def run_canaries(client: Verifier, modes: Collection[str] = MODES) -> list[dict[str, Any]]:
+def run_canaries(
+    client: Verifier, modes: Collection[str] = MODES, attacks_in_turn: bool = False
+) -> list[dict[str, Any]]:
     """Rows of table `sandbox_canaries`; `ok` says whether the sandbox was right.
 
     Every job is judged anew, whatever a cache holds. With mode `exit_code`, the attacks are also judged by exit code,
-    as a control: a last row says how many of them deceive that.
+    as a control: a last row says how many of them deceive that. `attacks_in_turn` judges each attack in one of the
+    modes `rpc` and `asserts`, in turn, in place of both.
 
     Raises
     ------
@@ -115,7 +118,9 @@ def run_canaries(client: Verifier, modes: Collection[str] = MODES) -> list[dict[
     if unknown:
         raise ValueError(f"modes {sorted(unknown)}: use some of {', '.join(MODES)}")
     known = programs(modes)
-    forged = [c for mode in ("rpc", "asserts") if mode in modes for c in attacks(mode)]
+    attacked = [mode for mode in ("rpc", "asserts") if mode in modes]
+    turns = len(attacked) if attacks_in_turn else 1
+    forged = [c for i, mode in enumerate(attacked) for c in attacks(mode)[i % turns :: turns]]
     control = attacks("exit_code") if "exit_code" in modes else []
     # attacks meet right solutions of their own problem: one that reaches a neighbour gains by it
     near = [c for c in known if c.job.prototype == SUM.signature and c.expected == "AC"]
