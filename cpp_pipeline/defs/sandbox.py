@@ -11,6 +11,7 @@ from cpp_pipeline.storage.assets import table_asset
 JUDGED = [mode for mode in MODES if mode != "exit_code" or PRESET.every_canary]
 """Modes that are asked about."""
 IN_TURN = not PRESET.every_canary
+"""Whether an attack, or a correct program, is judged in one of its modes instead of in all."""
 
 
 @table_asset(
@@ -18,7 +19,7 @@ IN_TURN = not PRESET.every_canary
     group="sandbox",
     kinds={"cpp"},
     code=["sandbox"],
-    config={"modes": JUDGED, "attacks_in_turn": IN_TURN},
+    config={"modes": JUDGED, "in_turn": IN_TURN},
     resources=frozenset({"sandbox"}),
     plots={"sandbox_canaries": "verdict"},
 )

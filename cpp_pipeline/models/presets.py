@@ -68,7 +68,8 @@ class Preset:
     mined_candidates: int
     """documented functions that are tried as problems, at most"""
     every_canary: bool = True
-    """judge each attack in both modes, and by exit code, which they must deceive; else in one of both modes in turn"""
+    """judge attacks and correct programs in all modes, and attacks by exit code, which they must deceive; otherwise
+    each in one mode, in turn"""
 
 
 _TINY_SHAPE = Shape(4, 128, 4, 2, 32, 384, 1024, 1024, rope_base=1e4)

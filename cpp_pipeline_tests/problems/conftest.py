@@ -1,26 +1,21 @@
-"""A sandbox controller for the tests of this room, and rows of `docstring_pairs` made from plain C++."""
+"""A client of the controller that all tests share, and rows of `docstring_pairs` made from plain C++."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cpp_pipeline.sandbox.client import SandboxClient
 from cpp_pipeline_tests.extract.rows import measures
 from cpp_pipeline_tests.public_data import public_data
 
 
 @pytest.fixture(scope="session")
-def client() -> Iterator[Any]:
-    if shutil.which("bwrap") is None:
-        pytest.skip("bubblewrap is not installed; without it nothing foreign is run")
-    from cpp_pipeline.sandbox.client import SandboxClient
-    from cpp_pipeline.sandbox.local import local_controller
-
-    with local_controller() as url, SandboxClient(url) as running:
+def client(sandbox_url: str) -> Iterator[SandboxClient]:
+    with SandboxClient(sandbox_url) as running:
         yield running
 
 

@@ -1,4 +1,4 @@
-"""One controller for all tests of the room, started the way users start it."""
+"""A client of the controller that all tests share."""
 
 from __future__ import annotations
 
@@ -7,16 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from cpp_pipeline.sandbox.client import SandboxClient
-from cpp_pipeline.sandbox.local import local_controller
 
 
 @pytest.fixture(scope="session")
-def controller_url() -> Iterator[str]:
-    with local_controller(workers=2) as url:
-        yield url
-
-
-@pytest.fixture(scope="session")
-def client(controller_url: str) -> Iterator[SandboxClient]:
-    with SandboxClient(controller_url) as found:
+def client(sandbox_url: str) -> Iterator[SandboxClient]:
+    with SandboxClient(sandbox_url) as found:
         yield found

@@ -90,11 +90,13 @@ def test_only_the_wanted_modes_are_run() -> None:
 
 
 @pytest.mark.parametrize("modes", [["rpc", "asserts"], ["asserts"], MODES])
-def test_attacks_in_turn_are_all_judged_once(modes: Sequence[str]) -> None:
-    rows = [r for r in run_canaries(Careless("WA", passed=False), modes, attacks_in_turn=True) if r["kind"] == "attack"]
-    assert sorted(r["canary_id"].rpartition("/")[2] for r in rows) == sorted(a.name for a in ATTACKS)
+@pytest.mark.parametrize("kind", ["attack", "correct"])
+def test_in_turn_each_attack_and_each_correct_program_is_judged_once(kind: str, modes: Sequence[str]) -> None:
+    rows = [r for r in run_canaries(Careless("WA", passed=False), modes, in_turn=True) if r["kind"] == kind]
+    names = [a.name for a in ATTACKS] if kind == "attack" else [t.name for t in TASKS]
+    assert sorted(r["canary_id"].rpartition("/")[2] for r in rows) == sorted(names)
     counted = Counter(r["mode"] for r in rows)
-    assert counted.keys() == set(modes) & {"rpc", "asserts"}
+    assert counted.keys() == (set(modes) & {"rpc", "asserts"} if kind == "attack" else set(modes))
     assert max(counted.values()) - min(counted.values()) <= 1
 
 

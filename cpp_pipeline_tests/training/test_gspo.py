@@ -8,7 +8,6 @@ import pytest
 from transformers import AutoModelForCausalLM
 
 from cpp_pipeline.sandbox.client import SandboxClient
-from cpp_pipeline.sandbox.local import local_controller
 from cpp_pipeline.sandbox.types import Result
 from cpp_pipeline.training.gspo import lr_multiplier, main, parser, train
 from cpp_pipeline_tests.training.gspo_support import checkpoint, write_prompts
@@ -120,13 +119,12 @@ def test_the_learning_rate_warms_up_and_falls_to_a_twentieth():
     assert lr_multiplier(0, 1, 3) == 1.0
 
 
-def test_against_the_real_sandbox(tmp_path):
-    with local_controller(workers=2) as url:
-        flags = _flags(tmp_path, "out", "--generations", 1)
-        flags[flags.index("--sandbox-url") + 1] = url
-        main(flags)
-        with SandboxClient(url) as client:
-            again = _train(tmp_path, "again", "--generations", 1, verify=client.batch_verify)
+def test_against_the_real_sandbox(tmp_path, sandbox_url):
+    flags = _flags(tmp_path, "out", "--generations", 1)
+    flags[flags.index("--sandbox-url") + 1] = sandbox_url
+    main(flags)
+    with SandboxClient(sandbox_url) as client:
+        again = _train(tmp_path, "again", "--generations", 1, verify=client.batch_verify)
     result = json.loads((tmp_path / "out" / "result.json").read_text())
     assert result["metrics"]["none_share"] == 0.0
     assert 0 < result["metrics"]["accuracy_first"] < 1

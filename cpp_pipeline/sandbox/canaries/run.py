@@ -87,27 +87,30 @@ def attacks(mode: str) -> list[Canary]:
     return [_as_attack(a, mode) for a in ATTACKS]
 
 
-def programs(modes: Collection[str] = MODES) -> list[Canary]:
-    """Programs of known verdict, and the correct ones, of some modes."""
+def programs(modes: Collection[str] = MODES, in_turn: bool = False) -> list[Canary]:
+    """Programs of known verdict, and the correct ones, of some modes; `in_turn` has each correct one in one mode."""
     found = []
     for p in PROGRAMS:
         mode = "asserts" if p.mode == "rpc" and not (p.job.test_cases and "args" in p.job.test_cases[0]) else p.mode
         job = replace(p.job, id=f"program/{p.name}")
         found.append(Canary("program", mode or "rpc", p.mode, job, p.verdict, p.passed, p.total))
-    for mode, p in in_every_mode():
+    found = [c for c in found if c.mode in modes]
+    wanted = len(set(modes))
+    for i, (mode, p) in enumerate((mode, p) for mode, p in in_every_mode() if mode in modes):
+        task, turn = divmod(i, wanted)
+        if in_turn and turn != task % wanted:
+            continue
         job = replace(p.job, id=f"correct/{mode}/{p.name}")
         found.append(Canary("correct", mode, p.mode, job, p.verdict, p.passed, p.total))
-    return [c for c in found if c.mode in modes]
+    return found
 
 
-def run_canaries(
-    client: Verifier, modes: Collection[str] = MODES, attacks_in_turn: bool = False
-) -> list[dict[str, Any]]:
+def run_canaries(client: Verifier, modes: Collection[str] = MODES, in_turn: bool = False) -> list[dict[str, Any]]:
     """Rows of table `sandbox_canaries`; `ok` says whether the sandbox was right.
 
     Every job is judged anew, whatever a cache holds. With mode `exit_code`, the attacks are also judged by exit code,
-    as a control: a last row says how many of them deceive that. `attacks_in_turn` judges each attack in one of the
-    modes `rpc` and `asserts`, in turn, in place of both.
+    as a control: a last row says how many of them deceive that. With `in_turn`, the modes take turns: each attack,
+    and each correct program, is judged in one of the modes that it is made for in place of all.
 
     Raises
     ------
@@ -117,9 +120,9 @@ def run_canaries(
     unknown = set(modes) - set(MODES)
     if unknown:
         raise ValueError(f"modes {sorted(unknown)}: use some of {', '.join(MODES)}")
-    known = programs(modes)
+    known = programs(modes, in_turn)
     attacked = [mode for mode in ("rpc", "asserts") if mode in modes]
-    turns = len(attacked) if attacks_in_turn else 1
+    turns = len(attacked) if in_turn else 1
     forged = [c for i, mode in enumerate(attacked) for c in attacks(mode)[i % turns :: turns]]
     control = attacks("exit_code") if "exit_code" in modes else []
     # attacks meet right solutions of their own problem: one that reaches a neighbour gains by it

@@ -40,9 +40,9 @@ def _wanted(jobs: list[Job]) -> list[tuple[str, str | None, str | None]]:
 # ---- every way of asking ----
 
 
-def test_every_way_of_asking_gives_each_job_its_verdict_once(controller_url: str) -> None:
+def test_every_way_of_asking_gives_each_job_its_verdict_once(sandbox_url: str) -> None:
     jobs = _real(12)
-    with SandboxClient(controller_url, chunk_jobs=5, concurrency=2) as client:
+    with SandboxClient(sandbox_url, chunk_jobs=5, concurrency=2) as client:
         seen: list[Result] = []
         assert _facts(client.batch_verify(jobs, on_result=seen.append)) == _wanted(jobs)
         assert sorted(_facts(seen)) == sorted(_wanted(jobs))
@@ -51,7 +51,7 @@ def test_every_way_of_asking_gives_each_job_its_verdict_once(controller_url: str
         assert client.batch_verify([]) == []
 
     async def ask() -> None:
-        async with AsyncSandboxClient(controller_url, chunk_jobs=5, concurrency=2) as client:
+        async with AsyncSandboxClient(sandbox_url, chunk_jobs=5, concurrency=2) as client:
             assert _facts(await client.batch_verify(jobs)) == _wanted(jobs)
             assert sorted(_facts([r async for r in client.stream(jobs)])) == sorted(_wanted(jobs))
             assert _facts(list(await asyncio.gather(*map(client.verify, jobs[:4])))) == _wanted(jobs[:4])
@@ -106,13 +106,13 @@ def test_a_job_that_json_cannot_carry_is_named(client: SandboxClient) -> None:
 # ---- threads, sockets, the end ----
 
 
-def test_nothing_is_left_after_close(controller_url: str) -> None:
+def test_nothing_is_left_after_close(sandbox_url: str) -> None:
     def left() -> tuple[int, int]:
         return threading.active_count(), len(os.listdir("/proc/self/fd"))
 
     before = left()
     for _ in range(3):
-        with SandboxClient(controller_url) as client:
+        with SandboxClient(sandbox_url) as client:
             client.batch_verify(_real(2))
             for _ in client.stream(_real(4)):
                 break  # an abandoned stream is ended too

@@ -22,16 +22,16 @@ def job(body: str, id: str, head: str = HEAD) -> Job:
     return Job(id, f"{HEAD} {{ {body} }}", head, [{"args": [2], "expected": 3}])
 
 
-def test_verdicts_and_errors_are_those_of_the_other_controller(client: SandboxClient, controller_url: str) -> None:
+def test_verdicts_and_errors_are_those_of_the_other_controller(client: SandboxClient, sandbox_url: str) -> None:
     jobs = [
         *(job("return a + 1;", "same"), job("return a;", "wrong"), job("return a +;", "ce")),
         *(job("return a + 1;", "same"), job("return a;", "bad", head="no prototype")),
     ]
     direct = client.batch_verify(jobs)
-    service = start_service(remote=Remote(controller_url), tokens=Tokens(["front"]))
+    service = start_service(remote=Remote(sandbox_url), tokens=Tokens(["front"]))
     with served(service) as url, SandboxClient(url, token="front") as front:
         through = front.batch_verify(jobs)
-        assert front.capabilities()["remote"] == controller_url
+        assert front.capabilities()["remote"] == sandbox_url
         assert front.cmake(CMakeJob("c", "project(", [])).lint_ok is False
         assert front.analyze("int x;", "bugs") == []
     assert [(r.id, r.verdict, r.tests, r.error) for r in through] == [

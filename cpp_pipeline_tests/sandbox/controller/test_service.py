@@ -42,12 +42,12 @@ def boxes() -> Iterator[Bubblewrap]:
         yield Bubblewrap(Path(folder))
 
 
-def test_service_describes_itself(client: SandboxClient, controller_url: str) -> None:
+def test_service_describes_itself(client: SandboxClient, sandbox_url: str) -> None:
     client.verify(JOB)
     assert client.capabilities()["isolation"]["backend"] == "bubblewrap"
-    assert httpx.get(f"{controller_url}/healthz", trust_env=False).status_code == 200
-    assert httpx.get(f"{controller_url}/readyz", trust_env=False).json() == {"ready": True}
-    text = httpx.get(f"{controller_url}/metrics", trust_env=False).text
+    assert httpx.get(f"{sandbox_url}/healthz", trust_env=False).status_code == 200
+    assert httpx.get(f"{sandbox_url}/readyz", trust_env=False).json() == {"ready": True}
+    text = httpx.get(f"{sandbox_url}/metrics", trust_env=False).text
     assert "# TYPE sandbox_pch_hits_total counter" in text
     assert "sandbox_pch_misses_total 0.0" in text
     assert "sandbox_group_mismatch_total 0.0" in text
@@ -65,9 +65,9 @@ def test_service_describes_itself(client: SandboxClient, controller_url: str) ->
     ],
 )
 def test_faults_of_the_data_set_are_errors_and_no_verdicts(
-    controller_url: str, changed: dict[str, object], told: str
+    sandbox_url: str, changed: dict[str, object], told: str
 ) -> None:
-    response = httpx.post(f"{controller_url}/execute", json={**BODY, **changed}, timeout=60, trust_env=False)
+    response = httpx.post(f"{sandbox_url}/execute", json={**BODY, **changed}, timeout=60, trust_env=False)
     found = response.json()
     assert (response.status_code, found["verdict"], found["tests_passed"]) == (200, None, None)
     assert found["error"].startswith("harness_compile_failed: ")
