@@ -48,10 +48,9 @@ def loaded(**env: str) -> dict[str, Any]:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-@pytest.mark.parametrize(("name", "found"), [("in_process", "in_process"), ("multiprocess", "multiprocess")])
-def test_definitions_load_without_kubernetes(name: str, found: str) -> None:
-    facts = loaded(executor=name, max_concurrent="3")
-    assert (facts["executor"], facts["heavy"], facts["retries"]) == (found, [], [0])
+def test_definitions_load_without_kubernetes() -> None:
+    facts = loaded(executor="multiprocess", max_concurrent="3")
+    assert (facts["executor"], facts["heavy"], facts["retries"]) == ("multiprocess", [], [0])
     assert not any(facts["tags"].values())
 
 
@@ -102,6 +101,10 @@ def test_a_bad_setting_is_named(settings: Settings, words: str) -> None:
         executor(settings)
         step_options("a_check", settings, is_check=True)
     assert words in str(caught.value)
+
+
+def test_without_a_setting_a_run_works_on_its_steps_itself() -> None:
+    assert executor(Settings()).name == "in_process"
 
 
 def test_retries_are_those_of_the_settings() -> None:

@@ -14,7 +14,7 @@ from cpp_pipeline.storage.store import Store
 from cpp_pipeline_tests.test_killed import descendants, survivors
 from cpp_pipeline_tests.ui.conftest import Pages, Shoot
 from cpp_pipeline_tests.ui.served import SEED, Served, stop
-from cpp_pipeline_tests.ui.steps import launch, open_graph, wait_for_backfill, wait_for_run
+from cpp_pipeline_tests.ui.steps import launch, open_graph, see_backfill_succeed, see_run_succeed
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -55,7 +55,7 @@ def test_root_preset_and_seed_of_the_command_hold(served: Served) -> None:
 
 
 def test_a_table_of_one_dump_is_made(served: Served, page: Page, launched: Launched, shoot: Shoot) -> None:
-    wait_for_run(page, served.url + launched.run)
+    see_run_succeed(page, served, launched.run)
     shoot("run")
     query = "query($id: ID!) { runOrError(runId: $id) { ... on Run { status tags { key value } } } }"
     found = served.ask(query, id=launched.run.rpartition("/")[2])["runOrError"]
@@ -65,7 +65,7 @@ def test_a_table_of_one_dump_is_made(served: Served, page: Page, launched: Launc
 
 
 def test_its_row_count_preview_and_plot_are_shown(served: Served, page: Page, launched: Launched, shoot: Shoot) -> None:
-    wait_for_run(page, served.url + launched.run)
+    see_run_succeed(page, served, launched.run)
     page.goto(f"{served.url}/assets/docstring_pairs?view=overview")
     rows = Store(str(served.root)).scan("docstring_pairs", ["one"]).collect().height
     count = page.get_by_role("row").filter(has_text="dagster/partition_row_count")
@@ -85,7 +85,7 @@ def test_its_row_count_preview_and_plot_are_shown(served: Served, page: Page, la
 
 
 def test_a_backfill_of_two_dumps_ends_well(served: Served, page: Page, launched: Launched, shoot: Shoot) -> None:
-    wait_for_backfill(page, served.url + launched.backfill)
+    see_backfill_succeed(page, served, launched.backfill)
     shoot("backfill")
     query = "query($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } } }"
     found = served.ask(query, id=launched.backfill.rpartition("/")[2])
