@@ -5,7 +5,9 @@ They are data beside the repository; without them only what a template cannot do
 
 from __future__ import annotations
 
+import copy
 import functools
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -55,15 +57,22 @@ def _containers(thing: Object) -> Any:
 
 
 @functools.cache
+def definition_of(path: Path) -> Object:
+    """A CustomResourceDefinition, which no caller changes; the loader in C, for some have 400 kB of YAML."""
+    found: Object = yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
+    return found
+
+
+@functools.cache
 def schema_of(resource: str) -> Object | None:
     """The schema of a resource with unknown fields closed; None when the data are not there."""
     path = FOLDER / f"{group_of(resource)}_{resource}.yaml"
     if not path.exists():
         return None
-    definition = yaml.safe_load(path.read_text())
+    definition = definition_of(path)
     wanted = KINDS[resource][1].rpartition("/")[2]
     version = next(v for v in definition["spec"]["versions"] if v["name"] == wanted)
-    schema: Object = version["schema"]["openAPIV3Schema"]
+    schema: Object = copy.deepcopy(version["schema"]["openAPIV3Schema"])
     _close(schema)
     schema["properties"]["metadata"] = {"type": "object"}
     return schema

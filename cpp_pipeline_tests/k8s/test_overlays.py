@@ -15,6 +15,7 @@ from cpp_pipeline.launch.k8s.api import RIGHTS
 from cpp_pipeline.launch.k8s.check import UNSET, images
 from cpp_pipeline.sandbox.pool.claims import RIGHTS as CLAIM_RIGHTS
 from cpp_pipeline_tests.cluster import podsecurity, validation
+from cpp_pipeline_tests.cluster.crds import definition_of
 from cpp_pipeline_tests.k8s.network import matches
 from cpp_pipeline_tests.k8s.rendering import (
     MANIFESTS,
@@ -61,7 +62,7 @@ def closed(schema: Any) -> Any:
 def custom_schema(folder: Path, found: Object) -> Any:
     """The schema by which a cluster with agent-sandbox installed would check an object."""
     group, version = found["apiVersion"].split("/")
-    definition = yaml.safe_load((folder / f"{group}_{found['kind'].lower()}s.yaml").read_text())
+    definition = definition_of(folder / f"{group}_{found['kind'].lower()}s.yaml")
     (served,) = (v for v in definition["spec"]["versions"] if v["name"] == version and v["served"])
     schema = closed(served["schema"]["openAPIV3Schema"])
     schema["properties"]["metadata"] = {"type": "object"}
@@ -73,9 +74,10 @@ def test_every_custom_object_fits_its_definition(manifests: list[Object], shared
     custom = [o for o in manifests if CUSTOM in o["apiVersion"]]
     assert sorted(o["kind"] for o in custom) == ["SandboxTemplate", "SandboxWarmPool"]
     for found in custom:
-        jsonschema.validate(found, custom_schema(folder, found))
+        schema = jsonschema.Draft202012Validator(custom_schema(folder, found))
+        schema.validate(found)
         with pytest.raises(jsonschema.ValidationError):
-            jsonschema.validate({**found, "spec": {**found["spec"], "unknown": 1}}, custom_schema(folder, found))
+            schema.validate({**found, "spec": {**found["spec"], "unknown": 1}})
 
 
 def test_every_pod_is_a_valid_one_and_fits_restricted(manifests: list[Object]) -> None:
