@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -20,6 +20,9 @@ from cpp_pipeline.schemas.lineage import origins
 PREVIEW_ROWS = 5
 PREVIEW_CHARACTERS = 80
 _COLOUR = "#4f6d9b"
+_LABEL_CHARACTERS = 40
+_LETTER_INCHES = 0.085
+"""of a wide letter in matplotlib's standard font, 10 points high"""
 _PARTIAL = re.compile(r" - |: |\(")
 _SKEWED = 50
 """A histogram whose greatest value is so many times the median is drawn over logarithms."""
@@ -110,8 +113,10 @@ def column_plot(frame: pl.LazyFrame, column: str, title: str) -> str:
 
 
 def _bars(labels: list[str], counts: list[int], column: str, title: str) -> Any:
-    figure, axes = _axes(max(1.6, 0.3 * len(labels) + 0.9))
-    axes.barh(labels[::-1], counts[::-1], color=_COLOUR)
+    labels = [_short(label) for label in labels]
+    figure, axes = _axes(max(1.6, 0.3 * len(labels) + 0.9), labels, column)
+    axes.barh(range(len(labels)), counts[::-1], color=_COLOUR)
+    axes.set_yticks(range(len(labels)), labels[::-1])
     axes.bar_label(axes.containers[0], padding=2, fontsize=7)
     axes.margins(x=0.1)
     axes.set(title=title, xlabel="rows" if column else "", ylabel=column)
@@ -119,7 +124,7 @@ def _bars(labels: list[str], counts: list[int], column: str, title: str) -> Any:
 
 
 def _histogram(values: pl.Series, column: str, title: str) -> Any:
-    figure, axes = _axes(2.4)
+    figure, axes = _axes(2.4, ["1,000"], "rows")
     median, greatest = float(values.median() or 0), float(values.max() or 0)  # type: ignore[arg-type]
     if greatest > _SKEWED * max(1.0, median) and float(values.min() or 0) >= 0:  # type: ignore[arg-type]
         values, column = (values + 1).log(10), f"log10({column} + 1)"
@@ -138,24 +143,33 @@ def metrics_plot(metrics: Mapping[str, Mapping[str, Any]], title: str) -> str:
 
     Differences between reports, and shares of parts such as `pass@1 (family)`, are left to the table.
     """
-    shares = {n: m for n, m in metrics.items() if 0 <= m["value"] <= 1 and not _PARTIAL.search(n)}
-    figure, axes = _axes(max(1.6, 0.3 * len(shares) + 0.9))
+    shares = {_short(n): m for n, m in metrics.items() if 0 <= m["value"] <= 1 and not _PARTIAL.search(n)}
+    figure, axes = _axes(max(1.6, 0.3 * len(shares) + 0.9), list(shares))
     for place, (name, m) in enumerate(reversed(shares.items())):
         if m.get("low") is not None:
             axes.plot([m["low"], m["high"]], [name, name], color=_COLOUR, linewidth=1.5)
         axes.plot([m["value"]], [name], "o", color=_COLOUR, markersize=4)
         axes.annotate(f"{m['value']:.3f}", (m["value"], place), (0, 4), textcoords="offset points", fontsize=7)
-    axes.set(title=title, xlim=(-0.02, 1.08), ylim=(-0.5, max(1, len(shares)) - 0.3))
+    axes.set(title=title, xlim=(-0.02, 1.12), ylim=(-0.5, max(1, len(shares)) - 0.3))
     axes.grid(alpha=0.3, axis="x")
     return figure_markdown(figure)
 
 
-def _axes(height: float) -> tuple[Any, Any]:
+def _short(label: str) -> str:
+    return label if len(label) <= _LABEL_CHARACTERS else label[: _LABEL_CHARACTERS - 1] + "…"
+
+
+def _axes(height: float, labels: Sequence[str], name: str = "") -> tuple[Any, Any]:
+    """Axes of a figure of 6 inches, with room for labels and a name on the left, ticks below and a title above.
+
+    The room is reckoned from the letters: to measure every text, as matplotlib's layouts do, takes as long as drawing.
+    """
     # Imported here: drawing is not needed to load the definitions.
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6, height), dpi=90, layout="constrained")
-    return figure, figure.subplots()
+    figure = Figure(figsize=(6, height), dpi=90)
+    left = 0.2 + 0.25 * bool(name) + _LETTER_INCHES * max(map(len, labels), default=0)
+    return figure, figure.add_axes((left / 6, 0.5 / height, (5.85 - left) / 6, (height - 0.85) / height))
 
 
 def figure_markdown(figure: Any) -> str:
