@@ -6,7 +6,6 @@ Belongs here: threads, seed, the group, exit codes. Does not belong here: what a
 from __future__ import annotations
 
 import argparse
-import gc
 import sys
 from collections.abc import Callable
 
@@ -50,5 +49,3 @@ def script(main: Callable[[], None]) -> None:
     except TrainingDivergedError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(DIVERGED)
-    finally:
-        gc.freeze()  # the process ends: a second of looking for garbage among the modules is spared

@@ -62,7 +62,7 @@ def pods_of(judge: PoolJudge, *codes: str) -> list[str]:
 
 def test_a_leased_pod_is_used_again_and_given_back_at_the_end(cluster: Cluster) -> None:
     make_pool(cluster)
-    with judging(cluster) as judge:
+    with judging(cluster, most=1) as judge:  # of two, a slow machine leases the second for the first batch
         results = list(judge.batch([job("", "a"), job("", "b"), job("", "a")]))
         assert sorted((r.id, r.verdict) for r in results) == [("a", "AC"), ("a", "AC"), ("b", "AC")]
         assert judge.capabilities()["isolation"]["backend"] == "pretended"
