@@ -52,8 +52,11 @@ def dagster_home(root: str) -> Path:
 
 def environment(root: str) -> dict[str, str]:
     """Variables with which any Dagster command sees this root's runs and data."""
-    absolute = root if "://" in root else str(Path(root).absolute())
-    return {"DAGSTER_HOME": str(dagster_home(root)), "CPP_PIPELINE_ROOT": absolute}
+    return {"DAGSTER_HOME": str(dagster_home(root)), "CPP_PIPELINE_ROOT": _absolute(root)}
+
+
+def _absolute(root: str) -> str:
+    return root if "://" in root else str(Path(root).absolute())
 
 
 @contextmanager
@@ -111,7 +114,7 @@ def main_job(
     from cpp_pipeline.definitions import defs
     from cpp_pipeline.defs.resources import PRESET, SETTINGS
 
-    if (PRESET.name, SETTINGS.seed, SETTINGS.root) != (preset, seed, environment(root)["CPP_PIPELINE_ROOT"]):
+    if (PRESET.name, SETTINGS.seed, _absolute(SETTINGS.root)) != (preset, seed, _absolute(root)):
         raise RuntimeError("a process keeps the root, preset and seed of its first run; start another one")
     with dagster_instance(root) as instance:
         return run_graph(defs(), store, instance, log, selection)

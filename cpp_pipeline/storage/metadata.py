@@ -143,13 +143,15 @@ def metrics_plot(metrics: Mapping[str, Mapping[str, Any]], title: str) -> str:
 
     Differences between reports, and shares of parts such as `pass@1 (family)`, are left to the table.
     """
-    shares = {_short(n): m for n, m in metrics.items() if 0 <= m["value"] <= 1 and not _PARTIAL.search(n)}
-    figure, axes = _axes(max(1.6, 0.3 * len(shares) + 0.9), list(shares))
-    for place, (name, m) in enumerate(reversed(shares.items())):
+    shares = {n: m for n, m in metrics.items() if 0 <= m["value"] <= 1 and not _PARTIAL.search(n)}
+    labels = [_short(name) for name in shares]
+    figure, axes = _axes(max(1.6, 0.3 * len(shares) + 0.9), labels)
+    for place, m in enumerate(reversed(shares.values())):
         if m.get("low") is not None:
-            axes.plot([m["low"], m["high"]], [name, name], color=_COLOUR, linewidth=1.5)
-        axes.plot([m["value"]], [name], "o", color=_COLOUR, markersize=4)
+            axes.plot([m["low"], m["high"]], [place, place], color=_COLOUR, linewidth=1.5)
+        axes.plot([m["value"]], [place], "o", color=_COLOUR, markersize=4)
         axes.annotate(f"{m['value']:.3f}", (m["value"], place), (0, 4), textcoords="offset points", fontsize=7)
+    axes.set_yticks(range(len(labels)), labels[::-1])
     axes.set(title=title, xlim=(-0.02, 1.12), ylim=(-0.5, max(1, len(shares)) - 0.3))
     axes.grid(alpha=0.3, axis="x")
     return figure_markdown(figure)
