@@ -107,14 +107,13 @@ def main_job(
     for name, path in sources:
         check_dump(store, path, name)
     registered = [add_dump(store, path, name).name for name, path in sources]
-    with dagster_instance(root) as instance:  # at once: a sensor starts what Dagster does not know
-        instance.add_dynamic_partitions(repo_dumps.name or "", registered)
-    # The definitions read their settings from the environment, as they do in every other process.
-    os.environ.update(environment(root), CPP_PIPELINE_PRESET=preset, CPP_PIPELINE_SEED=str(seed))
-    from cpp_pipeline.definitions import defs
-    from cpp_pipeline.defs.resources import PRESET, SETTINGS
-
-    if (PRESET.name, SETTINGS.seed, _absolute(SETTINGS.root)) != (preset, seed, _absolute(root)):
-        raise RuntimeError("a process keeps the root, preset and seed of its first run; start another one")
     with dagster_instance(root) as instance:
+        instance.add_dynamic_partitions(repo_dumps.name or "", registered)  # at once: a sensor starts what is unknown
+        # The definitions read their settings from the environment, as they do in every other process.
+        os.environ.update(environment(root), CPP_PIPELINE_PRESET=preset, CPP_PIPELINE_SEED=str(seed))
+        from cpp_pipeline.definitions import defs
+        from cpp_pipeline.defs.resources import PRESET, SETTINGS
+
+        if (PRESET.name, SETTINGS.seed, _absolute(SETTINGS.root)) != (preset, seed, _absolute(root)):
+            raise RuntimeError("a process keeps the root, preset and seed of its first run; start another one")
         return run_graph(defs(), store, instance, log, selection)

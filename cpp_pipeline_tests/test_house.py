@@ -25,6 +25,16 @@ def test_loading_the_definitions_imports_nothing_heavy() -> None:
     assert done.stdout.strip().splitlines()[-1] == "[]"
 
 
+def test_the_process_that_reads_a_dump_starts_light() -> None:
+    """It starts for each table of each dump; polars and pyarrow would take most of that."""
+    code = (
+        "import sys; from cpp_pipeline.dumps import archives, commits, isolated, rows;"
+        f"print([m for m in {(*HEAVY, 'polars', 'pyarrow', 'dagster')!r} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
+
+
 def test_workspace_and_dg_name_the_same_module() -> None:
     workspace = yaml.safe_load((ROOT / "workspace.yaml").read_text())["load_from"][0]["python_module"]
     tool = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]

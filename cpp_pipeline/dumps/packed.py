@@ -10,8 +10,6 @@ import bz2
 import lzma
 from typing import IO, cast
 
-import pyarrow as pa
-
 _COPY_BYTES = 1 << 20
 _BOMB_RATIO = 100
 _BOMB_LEAST_BYTES = 256_000_000
@@ -44,6 +42,8 @@ def open_packed(raw: IO[bytes], name: str) -> IO[bytes]:
         return cast(IO[bytes], _Xz(raw))
     if codec == "bz2":
         return cast(IO[bytes], bz2.BZ2File(raw))
+    import pyarrow as pa  # here: it takes as long as the rest of the start of a process that reads a dump
+
     return cast(IO[bytes], pa.input_stream(pa.PythonFile(raw, "r"), compression=codec))
 
 

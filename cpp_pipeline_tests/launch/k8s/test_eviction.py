@@ -230,7 +230,7 @@ PLANS = {
     "killed": [("training", "kill")],
     "killed-then-evicted": [("training", "kill"), ("training", "evict")],
 }
-SLOW = ("killed-committing", "again-and-again", "killed", "killed-then-evicted")
+SLOW = ("starting", "committing", "killed-committing", "again-and-again", "killed", "killed-then-evicted")
 
 
 @pytest.mark.parametrize(
