@@ -113,7 +113,6 @@ def test_a_second_run_makes_nothing(root: Path) -> None:
 def test_one_more_dump_leaves_the_first_alone_and_joins_both(root: Path, tmp_path: Path) -> None:
     store = Store(str(root))
     before = versions(store)
-    before_rows = store.scan("docstring_sft").collect().height
     more = tmp_path / "more"
     more.mkdir()
     (more / "area.cpp").write_text(
@@ -121,16 +120,16 @@ def test_one_more_dump_leaves_the_first_alone_and_joins_both(root: Path, tmp_pat
         "int rectangle_area(int width, int height) {\n    int area = width * height;\n    return area;\n}\n"
     )
     assert tell("dumps", "add", str(more), "--name", "more", "--root", str(root)).returncode == 0
-    done = cli(root, "run", "--preset", "smoke", "--select", "+docstring_sft")
+    done = cli(root, "run", "--preset", "smoke", "--select", "+duplicate_pairs")
     assert done.returncode == 0, done.stdout[-4000:]
     after = versions(store)
     assert {k: v for k, v in after.items() if k[1] == "bundled"} == {
         k: v for k, v in before.items() if k[1] == "bundled"
     }
     assert store.partitions("docstring_pairs") == ["bundled", "more"]
-    responses = store.scan("docstring_sft").collect()["response"]
-    assert responses.str.contains("rectangle_area").sum() == 1
-    assert responses.len() == before_rows + 1
+    assert store.scan("docstring_pairs", ["more"]).collect()["name"].to_list() == ["rectangle_area"]
+    assert sorted(store.scan("compared_dumps").collect()["dump"]) == ["bundled", "more"]
+    assert after["compared_dumps", None] != before["compared_dumps", None]
 
 
 @pytest.mark.parametrize(

@@ -74,10 +74,16 @@ class Spool(RowGroups):
     def _flush(self) -> None:
         if self._rows:
             self._table.check(self._rows)
-            # Straight to Arrow: by way of a polars frame the texts would be copied three times.
-            self._writer.write_table(pa.Table.from_pylist(self._rows, self._schema))
+            # A column at a time: as a frame all texts would be copied at once. Lists go by way of polars, because
+            # pyarrow imports pandas for them where that is installed, which takes longer than most dumps.
+            columns = [self._column(name) for name in self._schema.names]
+            self._writer.write_table(pa.Table.from_arrays(columns, schema=self._schema))
         self._rows, self._characters = [], 0
         give_back()
+
+    def _column(self, name: str) -> pa.Array:
+        values = [row[name] for row in self._rows]
+        return pl.Series(name, values, self._table.schema[name]).to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
 def give_back() -> None:

@@ -1,7 +1,7 @@
 """Commits to repairs: one function before and after, with what the message asks for.
 
 Belongs here: from the file pairs of commits to `diff_sft`, a commit at a time.
-Does not belong here: reading git (`dumps/history.py`), the rules (`released.py`), redaction (`curate/`).
+Does not belong here: reading git (`dumps/commits.py`), the rules (`released.py`), redaction (`curate/`).
 """
 
 from __future__ import annotations
