@@ -35,7 +35,7 @@ BODIES = [
 def _jobs(count: int) -> list[Job]:
     """Distinct jobs over all bodies; the added constant keeps them apart."""
     return [
-        Job(str(i), f"{HEAD} {{ int unique{i} = {i}; {BODIES[i % len(BODIES)]} }}", HEAD, TESTS, timeout=1.0)
+        Job(str(i), f"{HEAD} {{ int unique{i} = {i}; {BODIES[i % len(BODIES)]} }}", HEAD, TESTS, timeout=5.0)
         for i in range(count)
     ]
 
