@@ -199,6 +199,7 @@ def test_a_wrong_argument_is_refused_before_anything_is_written(
     assert not (root / "tables").exists()
 
 
+@pytest.mark.slow  # the refusal itself is in the tests of the runner; this loads the definitions for it
 def test_a_selection_of_no_asset_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     root = tmp_path / "root"
     done = run(command(root, "run", "--select", "+docstring_pears", "--no-bundled"))

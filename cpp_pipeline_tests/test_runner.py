@@ -89,10 +89,14 @@ class World:
         return runner.run(defined, self.store, self.instance, self.log.append, selection)
 
 
-@pytest.fixture(params=["local", "gcs"])
+IN_EVERY_STORAGE = pytest.mark.parametrize("world", ["local", "gcs"], indirect=True)
+
+
+@pytest.fixture
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     """A root of this machine, or in a bucket."""
-    root = str(tmp_path / "root") if request.param == "local" else f"{request.getfixturevalue('bucket')}/root"
+    in_bucket = getattr(request, "param", "local") == "gcs"
+    root = f"{request.getfixturevalue('bucket')}/root" if in_bucket else str(tmp_path / "root")
     with dg.DagsterInstance.ephemeral() as instance:
         yield World(tmp_path, root, instance)
 
@@ -101,6 +105,7 @@ def status(summary: runner.Summary) -> dict[str, str]:
     return {name: line.status for name, line in summary.lines.items()}
 
 
+@IN_EVERY_STORAGE
 def test_everything_is_made_once(world: World) -> None:
     world.dump("one", "a")
     first = world.run()
@@ -114,6 +119,7 @@ def test_everything_is_made_once(world: World) -> None:
     assert len(world.instance.get_runs()) == runs
 
 
+@IN_EVERY_STORAGE
 def test_a_new_dump_is_joined_and_the_old_one_is_left_alone(world: World) -> None:
     world.dump("one", "a")
     world.run()
@@ -125,6 +131,7 @@ def test_a_new_dump_is_joined_and_the_old_one_is_left_alone(world: World) -> Non
     assert world.store.result("checkpoints", "base_checkpoint")["weights_sha256"] == "a,b"  # type: ignore[index]
 
 
+@IN_EVERY_STORAGE
 def test_a_touched_dump_with_equal_content_stops_where_nothing_changed(world: World) -> None:
     world.dump("one", "a")
     world.run()
@@ -132,6 +139,7 @@ def test_a_touched_dump_with_equal_content_stops_where_nothing_changed(world: Wo
     assert status(world.run()) == {"repo_dump": "made", "cmake_packages": "kept", "base_checkpoint": "kept"}
 
 
+@IN_EVERY_STORAGE
 def test_a_broken_dump_is_named_and_the_others_go_on(world: World) -> None:
     world.dump("bad", "broken")
     world.dump("good", "a")
@@ -144,6 +152,7 @@ def test_a_broken_dump_is_named_and_the_others_go_on(world: World) -> None:
     assert world.run().success
 
 
+@IN_EVERY_STORAGE
 def test_a_blocking_check_stops_what_comes_after(world: World) -> None:
     world.dump("one", "bad")
     summary = world.run()
@@ -186,6 +195,7 @@ def test_a_bare_name_in_a_selection_takes_everything_before_it(world: World) -> 
         world.run("+no_such_asset")
 
 
+@IN_EVERY_STORAGE
 def test_a_table_that_was_never_made_is_not_read_as_an_empty_one(world: World) -> None:
     store = ParquetIOManager(root=world.root)
     context = dg.build_input_context(
@@ -207,12 +217,14 @@ def by_hand(world: World, *names: str, partition: str | None = None) -> bool:
     ).success
 
 
+@IN_EVERY_STORAGE
 def test_data_that_another_run_made_and_checked_are_current(world: World) -> None:
     world.dump("one", "a")
     assert by_hand(world, "repo_dump", partition="one") and by_hand(world, "cmake_packages", "base_checkpoint")
     assert set(status(world.run()).values()) == {"current"}
 
 
+@IN_EVERY_STORAGE
 def test_data_of_another_run_that_failed_their_check_are_not_current(world: World) -> None:
     world.dump("one", "bad")
     assert by_hand(world, "repo_dump", partition="one") and not by_hand(world, "cmake_packages", "base_checkpoint")
@@ -222,6 +234,7 @@ def test_data_of_another_run_that_failed_their_check_are_not_current(world: Worl
     assert status(summary)["base_checkpoint"] == "not made"
 
 
+@IN_EVERY_STORAGE
 def test_data_that_nobody_checked_are_checked(world: World) -> None:
     world.dump("one", "a")
     world.run()
@@ -229,6 +242,7 @@ def test_data_that_nobody_checked_are_checked(world: World) -> None:
     assert status(world.run()) == {"repo_dump": "current", "cmake_packages": "kept", "base_checkpoint": "kept"}
 
 
+@IN_EVERY_STORAGE
 @pytest.mark.parametrize("overtaken", ["cmake_packages", "base_checkpoint"])
 def test_of_two_writers_that_work_at_one_time_the_second_fails_and_changes_nothing(
     world: World, overtaken: str

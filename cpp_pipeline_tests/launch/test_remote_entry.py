@@ -34,10 +34,14 @@ for step in range(done, int(data.read_text())):
 """
 
 
-@pytest.fixture(params=["local", "gcs"])
+IN_EVERY_STORAGE = pytest.mark.parametrize("root", ["local", "gcs"], indirect=True)
+
+
+@pytest.fixture
 def root(request: pytest.FixtureRequest, tmp_path: Path) -> UPath:
     """A storage root, of this machine or in a bucket, with the input `data`."""
-    root = UPath(tmp_path / "root" if request.param == "local" else request.getfixturevalue("bucket"))
+    in_bucket = getattr(request, "param", "local") == "gcs"
+    root = UPath(request.getfixturevalue("bucket") if in_bucket else tmp_path / "root")
     steps(root, 5)
     return root
 
@@ -67,6 +71,7 @@ def result(root: UPath) -> dict[str, int]:
     return dict(json.loads(stored(root, f"{attempt:05d}/files/result.json") or "{}"))
 
 
+@IN_EVERY_STORAGE
 def test_the_output_of_a_finished_command_is_committed(root: UPath) -> None:
     done = run(root)
     assert done.returncode == 0, done.stderr
@@ -83,6 +88,7 @@ def test_nothing_is_left_on_the_machine(root: UPath, tmp_path: Path, monkeypatch
     assert list(scratch.iterdir()) == []
 
 
+@IN_EVERY_STORAGE
 def test_a_stopped_command_goes_on_where_it_was(root: UPath) -> None:
     steps(root, 60)
     process = subprocess.Popen(command(root), stdout=subprocess.PIPE, text=True)
@@ -97,6 +103,7 @@ def test_a_stopped_command_goes_on_where_it_was(root: UPath) -> None:
     assert result(root) == {"steps": 60}
 
 
+@IN_EVERY_STORAGE
 def test_a_killed_command_goes_on_from_its_last_copy(root: UPath) -> None:
     steps(root, 60)
     process = subprocess.Popen(command(root), stdout=subprocess.PIPE, text=True)
@@ -133,12 +140,14 @@ def test_success_without_a_result_is_refused(root: UPath) -> None:
     assert done.returncode == DO_NOT_RETRY and "left no result.json" in done.stderr
 
 
+@IN_EVERY_STORAGE
 def test_a_missing_input_is_named(root: UPath) -> None:
     at(root / "data").delete()
     done = run(root)
     assert done.returncode == DO_NOT_RETRY and str(root / "data") in done.stderr
 
 
+@IN_EVERY_STORAGE
 def test_parts_have_results_of_their_own(root: UPath) -> None:
     for part in ("0", "1"):
         assert run(root, flags=(f"--part={part}",)).returncode == 0
@@ -167,6 +176,7 @@ def until(process: subprocess.Popen[str], words: str) -> None:
     raise AssertionError("".join(said))
 
 
+@IN_EVERY_STORAGE
 def test_another_node_writes_nothing_and_ends_when_the_first_has_committed(root: UPath) -> None:
     other = node(root)
     until(other, "waiting until node 0 has committed")
@@ -210,6 +220,7 @@ def test_a_failure_of_another_node_is_one_unless_the_result_is_there(root: UPath
     assert run(root, *broken, flags=("--node=1",)).returncode == 0
 
 
+@IN_EVERY_STORAGE
 def test_of_two_attempts_at_one_time_one_result_counts_and_is_whole(root: UPath) -> None:
     both = [subprocess.Popen(command(root), stderr=subprocess.PIPE, text=True) for _ in range(2)]
     said = [process.communicate(timeout=60)[1] for process in both]

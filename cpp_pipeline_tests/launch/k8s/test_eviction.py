@@ -230,12 +230,12 @@ PLANS = {
     "killed": [("training", "kill")],
     "killed-then-evicted": [("training", "kill"), ("training", "evict")],
 }
-SLOW = ("starting", "committing", "killed-committing", "again-and-again", "killed", "killed-then-evicted")
 
 
+@pytest.mark.slow  # commands that need no seconds to start are evicted in the tests of the launcher
 @pytest.mark.parametrize(
     ("plan", "shared_root"),
-    [pytest.param(n, "gcs" if n == "training" else "", marks=[pytest.mark.slow] * (n in SLOW)) for n in PLANS],
+    [(n, "gcs" if n == "training" else "") for n in PLANS],
     indirect=["shared_root"],
     ids=list(PLANS),
 )
