@@ -6,7 +6,6 @@ import json
 import os
 import random
 import shlex
-import shutil
 import signal
 import string
 import subprocess
@@ -25,6 +24,7 @@ from cpp_pipeline.sandbox.controller.startup import start_service
 from cpp_pipeline.storage.dumps import add_dump, dumps, named
 from cpp_pipeline.storage.store import Store
 from cpp_pipeline_tests.commands import tell
+from cpp_pipeline_tests.namespaces import needs_own_mounts
 
 AREA = """\
 // SPDX-License-Identifier: MIT
@@ -285,6 +285,7 @@ def test_without_a_compiler_nothing_is_judged_and_the_data_go_on(root_without_ve
     assert_data_went_on_without_verdicts(root_without_verdicts, done, cause)
 
 
+@pytest.mark.slow  # two whole runs; one table on a full disk is in the tests of `storage`
 def test_a_full_disk_is_told_and_shows_no_half_file_and_a_larger_one_goes_on(tmp_path: Path) -> None:
     draw = random.Random(0)
     write(tmp_path / "a-small" / "area.cpp", AREA)
@@ -325,15 +326,6 @@ def test_a_full_disk_is_told_and_shows_no_half_file_and_a_larger_one_goes_on(tmp
     assert done.returncode == 0, done.stdout + done.stderr
     assert rows(tmp_path / "done", "source_files", "b-large").height == 100
     assert Store(str(tmp_path / "done")).partitions("source_files") == ["a-small", "b-large"]
-
-
-def needs_own_mounts(script: str) -> None:
-    """Skip where this machine does not let a test mount in a namespace of its own."""
-    if shutil.which("unshare") is None:
-        pytest.skip("needs unshare (util-linux)")
-    tried = subprocess.run(["unshare", "--mount", "sh", "-c", script], capture_output=True, text=True, check=False)
-    if tried.returncode:
-        pytest.skip(f"mounting is not allowed here: {tried.stderr.strip()}")
 
 
 def test_an_interrupted_run_stops_and_says_so(tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ def provenance(store: Store) -> dict[tuple[str, str], Provenance | None]:
     return {(name, key): store.provenance(name, key) for name, found in keys.items() for key in found}
 
 
+@pytest.mark.slow  # three whole runs; the runner and the storage are held to the same in a bucket by their own tests
 def test_a_bucket_and_a_folder_hold_the_same(
     dump: Path, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
