@@ -15,7 +15,7 @@ BENCH_DATA ?=
 PEER_NANOCHAT ?=
 # Where the browser tests leave pictures of what they saw.
 UI_SCREENSHOTS ?= build/screenshots
-# A run starts some forty processes and the tests a thousand: each would compile all our modules again.
+# A run starts some 25 Python processes and the tests some 900: each would compile all our modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run test fast-tests test-slow bench e2e lint ui setup packages clean

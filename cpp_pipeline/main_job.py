@@ -108,7 +108,8 @@ def main_job(
         check_dump(store, path, name)
     registered = [add_dump(store, path, name).name for name, path in sources]
     with dagster_instance(root) as instance:
-        instance.add_dynamic_partitions(repo_dumps.name or "", registered)  # at once: a sensor starts what is unknown
+        # at once: a sensor starts what Dagster does not know
+        instance.add_dynamic_partitions(repo_dumps.name or "", registered)
         # The definitions read their settings from the environment, as they do in every other process.
         os.environ.update(environment(root), CPP_PIPELINE_PRESET=preset, CPP_PIPELINE_SEED=str(seed))
         from cpp_pipeline.definitions import defs

@@ -21,16 +21,16 @@ if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(workers))))
     gc.disable()  # until this process has imported all tests, see below
 
-_FIRST = ("test_end_to_end", "launch", "test_dagster_ui", "test_bad_input", "test_run", "test_executor", "test_pod")
-"""Files of minutes: begun last, one of them would keep a single process busy after all others have ended. The longest
-takes whole processors; beside it go the tests of `launch`, which mostly wait."""
+_FIRST = ("test_end_to_end.py", "launch", "test_dagster_ui.py", "test_bad_input.py", "test_pod.py")
+"""Files and folders of minutes: begun last, one of them would keep a single process busy after all others have ended.
+The longest takes whole processors; beside it go the tests of `launch`, which mostly wait."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files of minutes first; xdist hands out files in this order (`--no-loadscope-reorder`)."""
 
     def rank(item: pytest.Item) -> int:
-        names = {item.path.stem, *item.path.parts}
+        names = item.nodeid.split("::")[0].split("/")
         return min((place for place, name in enumerate(_FIRST) if name in names), default=len(_FIRST))
 
     items.sort(key=rank)

@@ -75,7 +75,7 @@ class Spool(RowGroups):
         if self._rows:
             self._table.check(self._rows)
             # A column at a time: as a frame all texts would be copied at once. Lists go by way of polars, because
-            # pyarrow imports pandas for them where that is installed, which takes longer than most dumps.
+            # pyarrow imports pandas for them where that is installed.
             columns = [self._column(name) for name in self._schema.names]
             self._writer.write_table(pa.Table.from_arrays(columns, schema=self._schema))
         self._rows, self._characters = [], 0
