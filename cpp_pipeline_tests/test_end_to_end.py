@@ -67,6 +67,14 @@ def test_every_table_checkpoint_and_report_is_there(root: Path) -> None:
     assert (root / "reports" / "model_report" / "index.html").stat().st_size > 1000
 
 
+def test_commands_that_load_a_model_did_not_load_it_all_anew(root: Path) -> None:
+    with dagster_instance(str(root)) as instance:
+        (run,) = instance.get_runs()
+        told = [entry.message for entry in instance.all_logs(run.run_id)]
+    assert sum(line.startswith("running ") for line in told) >= 16
+    assert [line for line in told if "gets a process of its own" in line] == []
+
+
 def test_the_ui_shows_every_asset_with_rows_preview_and_plot(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     found: dict[str, Mapping[str, dg.MetadataValue[Any]]] = {}
