@@ -15,6 +15,8 @@ BENCH_DATA ?=
 PEER_NANOCHAT ?=
 # Where the browser tests leave pictures of what they saw.
 UI_SCREENSHOTS ?= build/screenshots
+# One more than cores: what tests of services and pods do is half waiting.
+TEST_PROCESSES ?= $(shell echo $$(($$(nproc) + 1)))
 # A run starts some 25 Python processes and the tests some 900: each would compile all our modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -30,7 +32,7 @@ test: setup  ## everything that has to hold at each commit
 	@$(MAKE) --no-print-directory -j2 lint fast-tests
 
 fast-tests: setup
-	UI_SCREENSHOTS=$(UI_SCREENSHOTS) $(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile --no-loadscope-reorder; code=$$?; \
+	UI_SCREENSHOTS=$(UI_SCREENSHOTS) $(BIN)/python -m pytest -m "not slow" -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder; code=$$?; \
 		if [ -d $(UI_SCREENSHOTS) ]; then echo "screenshots of the browser tests: $(UI_SCREENSHOTS)"; fi; exit $$code
 
 test-slow: setup  ## tests that take minutes each

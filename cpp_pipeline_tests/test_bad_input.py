@@ -34,7 +34,7 @@ int rectangle_area(int width, int height) {
     return area;
 }
 """
-PAIRS = "+docstring_pairs"
+FILES = "+key:source_files"
 
 
 def command(root: Path, *arguments: str) -> list[str]:
@@ -91,7 +91,7 @@ def bad_dumps(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subproces
     write(base / "zz-good" / "area.cpp", AREA)
     paths = [empty, base / "lines.jsonl", odd, base / "zz-good"]
     given = [part for path in paths for part in ("--dump", f"{path}/" if path.is_dir() else str(path))]
-    return root, run(command(root, "run", "--preset", "smoke", "--select", PAIRS, *given))
+    return root, run(command(root, "run", "--preset", "smoke", "--select", FILES, *given))
 
 
 def test_a_dump_that_is_gone_is_named_and_fails_the_run_alone(
@@ -105,8 +105,8 @@ def test_a_dump_that_is_gone_is_named_and_fails_the_run_alone(
     assert f"{root.parent / 'gone'} does not exist" in failures[0]
     assert "point the dump at" in failures[0]
     others = ["empty", "lines.jsonl", "odd-bytes", "zz-good"]
-    assert Store(str(root)).partitions("docstring_pairs") == others
-    assert rows(root, "docstring_pairs", "zz-good").height == 1
+    assert Store(str(root)).partitions("source_files") == others
+    assert rows(root, "source_files", "zz-good").height == 1
 
 
 def test_the_traceback_of_a_failure_is_kept_where_the_ui_shows_it(
@@ -127,7 +127,7 @@ def test_the_traceback_of_a_failure_is_kept_where_the_ui_shows_it(
 
 def test_an_empty_dump_makes_empty_tables(bad_dumps: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     root, _ = bad_dumps
-    for table in ("repo_dump", "source_files", "source_files_quarantine", "docstring_pairs"):
+    for table in ("repo_dump", "source_files", "source_files_quarantine"):
         assert rows(root, table, "empty").height == 0, table
 
 
@@ -240,7 +240,7 @@ def assert_data_went_on_without_verdicts(root: Path, done: subprocess.CompletedP
     assert found["sandbox_canaries"] == "failed"
     assert found["cmake_sft"] == "not made"
     assert Store(str(root)).provenance("cmake_sft", "good") is None
-    assert rows(root, "docstring_pairs", "good").height == 1
+    assert rows(root, "source_files", "good").height == 1
 
 
 def broken_bwrap(folder: Path, words: str) -> Path:
@@ -251,7 +251,7 @@ def broken_bwrap(folder: Path, words: str) -> Path:
 
 def test_without_isolation_nothing_is_judged_and_the_data_go_on(root_without_verdicts: Path) -> None:
     words = "No permissions to create a new namespace"
-    select = f"{PAIRS} or cmake_sft or sandbox_canaries"
+    select = f"{FILES} or cmake_sft or sandbox_canaries"
     argv = command(root_without_verdicts, "run", "--preset", "smoke", "--select", select)
     with tempfile.TemporaryDirectory() as open_folder:
         Path(open_folder).chmod(0o755)  # boxes are started as nobody
@@ -278,7 +278,7 @@ def test_without_a_compiler_nothing_is_judged_and_the_data_go_on(root_without_ve
         f"-o lowerdir=/usr/bin,upperdir={layers}/upper,workdir={layers}/work /usr/bin && rm /usr/bin/g++"
     )
     needs_own_mounts(hide)
-    select = f"{PAIRS} or cmake_sft or sandbox_canaries"
+    select = f"{FILES} or cmake_sft or sandbox_canaries"
     argv = command(root_without_verdicts, "run", "--preset", "smoke", "--select", select)
     done = run(["unshare", "--mount", "sh", "-c", f"{hide} && {shlex.join(argv)}"])
     cause = "g++ is not installed; on Debian: apt-get install g++"

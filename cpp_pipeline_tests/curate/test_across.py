@@ -94,7 +94,7 @@ def test_any_history_gives_what_one_go_gives(
     monkeypatch.setattr(signatures, "PER_DUMP", per_dump)
     monkeypatch.setattr(across, "WINDOW", window)
 
-    @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(histories())
     def check(states: list[Dumps]) -> None:
         root = Root(engine, tmp_path)

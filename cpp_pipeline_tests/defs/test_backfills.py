@@ -1,6 +1,6 @@
 """Runs over dumps one by one and then over all, as a backfill makes them: a bad dump stops nothing but itself."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,23 +30,27 @@ ASSETS = (
     duplicates.near_duplicate_edges,
     duplicates.duplicate_pairs,
 )
-MADE = [key.path[-1] for asset in ASSETS for key in asset.keys]
-OF_A_DUMP = [name for name in MADE if TABLES[name].partitioned]
-JOINED = [name for name in MADE if not TABLES[name].partitioned]
+FEW = (ingest.repo_dump, ingest.source_files, ingest.commits, pairs.diff_sft)
+"""Enough for what is told of a dump that failed."""
 
 
 class Backfill:
     """Real assets and checks on a root of its own, and dumps beside it."""
 
-    def __init__(self, folder: Path, instance: dg.DagsterInstance) -> None:
+    def __init__(
+        self, folder: Path, instance: dg.DagsterInstance, assets: Sequence[dg.AssetsDefinition] = ASSETS
+    ) -> None:
         self.folder, self.instance = folder, instance
+        self.made = [key.path[-1] for asset in assets for key in asset.keys]
+        self.of_a_dump = [name for name in self.made if TABLES[name].partitioned]
+        self.joined = [name for name in self.made if not TABLES[name].partitioned]
         self.bench = Bench(folder / "root", instance)
         self.store = self.bench.store
         root = str(self.store.root)
         every_check = [*checks.schema_checks, *checks.row_checks, *checks_dumps.whole_checks, automation.no_dump_failed]
-        chosen = [c for c in every_check if {k.asset_key.path[-1] for k in c.check_keys} <= set(MADE)]
+        chosen = [c for c in every_check if {k.asset_key.path[-1] for k in c.check_keys} <= set(self.made)]
         resources = {**self.bench.resources, "io_manager": ParquetIOManager(root=root)}
-        self.definitions = dg.Definitions(ASSETS, asset_checks=chosen, resources=resources)
+        self.definitions = dg.Definitions(assets, asset_checks=chosen, resources=resources)
 
     def dump(self, name: str, *numbers: int) -> Path:
         path = write_dump(self.folder / name, *numbers)
@@ -57,7 +61,7 @@ class Backfill:
     def run(self, *keys: str, tags: Mapping[str, str] | None = None) -> dict[str | None, dg.ExecuteInProcessResult]:
         """A run of each dump, then one of the joined tables; a backfill does not end at one that fails."""
         job = self.definitions.resolve_implicit_global_asset_job_def()
-        waves = [*((key, OF_A_DUMP) for key in keys), (None, JOINED)]
+        waves = [*((key, self.of_a_dump) for key in keys), *([(None, self.joined)] if self.joined else [])]
         return {
             key: job.execute_in_process(
                 asset_selection=[dg.AssetKey(n) for n in names],
@@ -72,7 +76,7 @@ class Backfill:
     def versions(self) -> dict[tuple[str, str | None], tuple[str, str]]:
         """Data version and token of every table file."""
         found = {}
-        for name in MADE:
+        for name in self.made:
             for key in self.store.partitions(name) if TABLES[name].partitioned else [None]:
                 provenance = self.store.provenance(name, key)
                 assert provenance is not None
@@ -94,6 +98,12 @@ def backfill(tmp_path: Path) -> Iterator[Backfill]:
         yield Backfill(tmp_path, instance)
 
 
+@pytest.fixture
+def few(tmp_path: Path) -> Iterator[Backfill]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Backfill(tmp_path, instance, FEW)
+
+
 def told(result: dg.ExecuteInProcessResult, table: str) -> Mapping[str, dg.MetadataValue[Any]]:
     """What a run tells of a table."""
     found = {e.asset_key: e.materialization.metadata for e in result.get_asset_materialization_events()}
@@ -111,7 +121,7 @@ def failed(results: Mapping[str | None, dg.ExecuteInProcessResult]) -> list[str 
 def test_a_backfill_over_one_dump_makes_its_tables_and_the_joined_ones(backfill: Backfill) -> None:
     backfill.dump("only", 1, 2)
     assert failed(backfill.run("only")) == []
-    assert {(n, "only" if n in OF_A_DUMP else None) for n in MADE} == backfill.versions().keys()
+    assert {(n, "only" if n in backfill.of_a_dump else None) for n in backfill.made} == backfill.versions().keys()
     assert backfill.store.scan("docstring_pairs").collect().height == 2
     assert backfill.duplicates() == 0
 
@@ -136,87 +146,85 @@ def test_of_three_dumps_a_bad_one_is_named_with_its_cause_and_after_repair_only_
     assert failed(backfill.run("bad")) == []
     after = backfill.versions()
     assert {key for (_, key) in after.keys() - before.keys()} == {"bad"}
-    assert {what for what in before if before[what][1] != after[what][1]} == {(name, None) for name in JOINED}
+    assert {what for what in before if before[what][1] != after[what][1]} == {(name, None) for name in backfill.joined}
     assert backfill.duplicates() == 2, "one function of each of the others"
     assert backfill.alarm() == {}
 
 
 def test_a_truncated_archive_is_read_in_part_told_and_after_repair_only_it_changes(
-    backfill: Backfill, tmp_path: Path
+    few: Backfill, tmp_path: Path
 ) -> None:
     archive = write_archive(tmp_path / "cut.tar", *range(1, 9))
     whole = archive.read_bytes()
     archive.write_bytes(whole[:5000])
-    backfill.dump("a", 1)
-    add_dump(backfill.store, archive, "cut")
-    backfill.instance.add_dynamic_partitions("repo_dumps", ["cut"])
-    results = backfill.run("a", "cut")
+    few.dump("a", 1)
+    add_dump(few.store, archive, "cut")
+    few.instance.add_dynamic_partitions("repo_dumps", ["cut"])
+    results = few.run("a", "cut")
     assert failed(results) == []
-    (row,) = backfill.store.scan("source_files_quarantine", ["cut"]).collect().to_dicts()
+    (row,) = few.store.scan("source_files_quarantine", ["cut"]).collect().to_dicts()
     assert row["reason"] == "broken archive"
     assert "cut.tar" in row["detail"] and "the rest is not read" in row["detail"]
     assert told(results["cut"], "source_files")["quarantined"].value == {"broken archive": 1}
     assert told(results["a"], "source_files")["quarantined"].value == {}
     warned = {key for key, result in results.items() for e in evaluations(result, "read_to_the_end") if not e.passed}
     assert warned == {"cut"}
-    assert backfill.alarm().keys() == {"cut"}
-    cause = backfill.alarm()["cut"]
+    assert few.alarm().keys() == {"cut"}
+    cause = few.alarm()["cut"]
     assert "source_files_quarantine does not pass read_to_the_end" in cause
     assert "broken archive" in cause and "cut.tar" in cause and "the dump is used as far as it was read" in cause
     assert "launch data_stages" in cause and "dumps remove" not in cause
 
-    read = backfill.store.scan("source_files", ["cut"]).collect().height
-    before = backfill.versions()
+    read = few.store.scan("source_files", ["cut"]).collect().height
+    before = few.versions()
     archive.write_bytes(whole)
-    assert failed(backfill.run("cut")) == []
-    after = backfill.versions()
-    assert backfill.store.scan("source_files", ["cut"]).collect().height == 8 > read > 0
-    assert backfill.store.scan("source_files_quarantine", ["cut"]).collect().is_empty()
-    assert {key for (table, key) in after if before[table, key][1] != after[table, key][1]} == {"cut", None}
-    assert backfill.alarm() == {}
+    assert failed(few.run("cut")) == []
+    after = few.versions()
+    assert few.store.scan("source_files", ["cut"]).collect().height == 8 > read > 0
+    assert few.store.scan("source_files_quarantine", ["cut"]).collect().is_empty()
+    assert {key for (table, key) in after if before[table, key][1] != after[table, key][1]} == {"cut"}
+    assert few.alarm() == {}
 
 
 def test_a_blocking_check_that_failed_is_told_also_where_every_table_is_there(
-    backfill: Backfill, monkeypatch: pytest.MonkeyPatch
+    few: Backfill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    backfill.dump("a", 1)
-    backfill.dump("bad", 2)
+    few.dump("a", 1)
+    few.dump("bad", 2)
     real = pairs.redacted_repairs
 
     def worse(*arguments: Any) -> tuple[pl.LazyFrame, pl.LazyFrame]:
         return frame("diff_sft", row("diff_sft", before="x", after="x")).lazy(), real(*arguments)[1]
 
-    assert failed(backfill.run("a")) == []
+    assert failed(few.run("a")) == []
     with monkeypatch.context() as broken:
         broken.setattr(pairs, "redacted_repairs", worse)
-        assert failed(backfill.run("bad")) == ["bad"]
-    assert {(n, "bad") for n in OF_A_DUMP} <= backfill.versions().keys(), "no table of it is missing"
-    assert backfill.alarm().keys() == {"bad"}
-    cause = backfill.alarm()["bad"]
+        assert failed(few.run("bad")) == ["bad"]
+    assert {(n, "bad") for n in few.of_a_dump} <= few.versions().keys(), "no table of it is missing"
+    assert few.alarm().keys() == {"bad"}
+    cause = few.alarm()["bad"]
     assert "diff_sft does not pass repair_changes_something" in cause and "offending_rows 1" in cause
     assert "nothing is joined from diff_sft of any dump before it passes" in cause
     assert "launch data_stages for it" in cause and "`cpp-pipeline dumps remove bad`" in cause
-    first = tick(backfill.instance, None)
+    first = tick(few.instance, None)
     assert [e.passed for e in first.asset_events if isinstance(e, dg.AssetCheckEvaluation)] == [False]
-    assert failed(backfill.run("bad")) == []
-    assert backfill.alarm() == {}
-    (event,) = tick(backfill.instance, first.cursor).asset_events
+    assert failed(few.run("bad")) == []
+    assert few.alarm() == {}
+    (event,) = tick(few.instance, first.cursor).asset_events
     assert isinstance(event, dg.AssetCheckEvaluation) and event.passed
 
 
-def test_a_check_that_breaks_is_told_and_goes_with_its_dump(
-    backfill: Backfill, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    backfill.dump("a", 1)
-    backfill.dump("bad", 2)
-    table = TABLES["function_signatures"]
+def test_a_check_that_breaks_is_told_and_goes_with_its_dump(few: Backfill, monkeypatch: pytest.MonkeyPatch) -> None:
+    few.dump("a", 1)
+    few.dump("bad", 2)
+    table = TABLES["source_files"]
     with monkeypatch.context() as broken:
-        broken.setattr(type(table), "violations", _breaks_on("function_signatures", type(table).violations))
-        assert failed(backfill.run("bad")) == ["bad"]
-    assert "function_signatures does not pass fits_schema: the check itself broke" in backfill.alarm()["bad"]
-    remove_dump(backfill.store, "bad")
-    backfill.instance.delete_dynamic_partition("repo_dumps", "bad")
-    assert backfill.alarm() == {}
+        broken.setattr(type(table), "violations", _breaks_on("source_files", type(table).violations))
+        assert failed(few.run("bad")) == ["bad"]
+    assert "source_files does not pass fits_schema: the check itself broke" in few.alarm()["bad"]
+    remove_dump(few.store, "bad")
+    few.instance.delete_dynamic_partition("repo_dumps", "bad")
+    assert few.alarm() == {}
 
 
 def _breaks_on(name: str, violations: Callable[..., dict[str, int]]) -> Callable[..., dict[str, int]]:

@@ -39,7 +39,11 @@ def read_all(dump: Path, scratch: Path) -> tuple[pl.DataFrame, pl.DataFrame, lis
     return files, bad, [files, bad, *others, list_dump(dump, "d", scratch).collect()]
 
 
-@pytest.mark.parametrize("name", CASES)
+LONG = {"xz bomb", "parquet with a text of 150 MB", "a stream of 400 MB from 400 kB", "a line of three million lists"}
+"""Seconds each, beside others of their kind that take less."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in LONG else n for n in CASES])
 def test_a_hostile_dump_is_read_without_harm(name: str, tmp_path: Path, scratch: Path) -> None:
     case, reason = CASES[name]
     dump, outside = tmp_path / "dump", tmp_path / "outside"

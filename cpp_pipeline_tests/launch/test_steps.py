@@ -68,8 +68,16 @@ def test_steps_of_a_cluster_have_machines_of_their_own() -> None:
     assert cpus["tokenizer_text_comes_back"] == "1"
     assert cpus["clean_files"] == SHAPES["cpu"].cpu and cpus["source_files"] == SHAPES["cpu-large"].cpu
     assert {name for name, labels in selected.items() if labels} == tags.keys() - {*checks, *launching, "source_files"}
-    alone = loaded(**given)["tags"]  # commands that load a model are then processes of the step's own pod
-    assert alone["base_checkpoint"]["container_config"]["resources"]["requests"]["cpu"] == SHAPES["cpu"].cpu
+
+
+def test_a_step_whose_commands_are_processes_of_its_own_pod_has_the_machine_of_the_others() -> None:
+    def machine(launcher: str) -> str:
+        settings = Settings(executor="k8s", launcher=launcher, k8s_image=IMAGE, watch_shape="cpu+cpu=250m+memory=1Gi")
+        tags = step_options("base_checkpoint", settings, resources=frozenset({"launcher"})).op_tags
+        assert tags is not None
+        return str(tags["dagster-k8s/config"]["container_config"]["resources"]["requests"]["cpu"])
+
+    assert (machine("local"), machine("k8s")) == (SHAPES["cpu"].cpu, "250m")
 
 
 def test_what_every_step_gets() -> None:

@@ -18,7 +18,7 @@ from cpp_pipeline.storage.store import Provenance, Store
 from cpp_pipeline.storage.versions import HIDDEN, Versions
 from cpp_pipeline_tests.gcs.fixtures import objects
 
-SEED, KILLS = 6, 4
+SEED, KILLS = 6, 2
 FILES = 12
 
 PUBLISH = """

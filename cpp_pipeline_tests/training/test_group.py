@@ -74,6 +74,7 @@ def _like(folder: Path, other: Path) -> None:
     assert _result(folder)["tokens"] == _result(other)["tokens"]
 
 
+@pytest.mark.slow
 def test_two_processes_take_the_steps_of_one(inputs: Path, alone: Path, tmp_path: Path) -> None:
     _run(_base([*TORCHRUN, *TWO], inputs, tmp_path))
     _like(tmp_path, alone)

@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from cpp_pipeline.launch import local
 from cpp_pipeline.launch.choose import launcher
 from cpp_pipeline.launch.k8s.api import Cluster as Api
 from cpp_pipeline.launch.k8s.cleanup import delete_jobs_of, jobs_of_dead_runs
@@ -19,6 +20,7 @@ from cpp_pipeline.launch.k8s.launcher import KubernetesLauncher, job_name
 from cpp_pipeline.launch.k8s.manifest import NAME_LENGTH, OWN, JobRequest
 from cpp_pipeline.launch.k8s.refusals import refuse_local_root, refuse_loopback
 from cpp_pipeline.launch.local import Join, Launcher
+from cpp_pipeline.launch.warm import Warm
 from cpp_pipeline.settings import Settings
 from cpp_pipeline.storage.assets import StoreResource
 from cpp_pipeline.storage.folder_assets import folder_asset
@@ -31,6 +33,7 @@ from cpp_pipeline_tests.launch.k8s import worker
 
 WORKER = worker.__name__
 IN_EVERY_STORAGE = pytest.mark.parametrize("shared_root", ["local", "gcs"], indirect=True)
+IN_A_BUCKET = pytest.mark.parametrize("shared_root", ["gcs"], indirect=True)
 PACE = {"seconds": 0.5} if os.environ.get("KUBECONFIG") else {}
 """Of steps that are disturbed: through a real cluster's API that takes its time."""
 SHAPE = "cpu+cpu=100m+memory=512Mi+disk=1Gi+shm=16Mi"
@@ -122,7 +125,8 @@ def in_background(results: list[Any], work: Any) -> threading.Thread:
 
 
 @IN_EVERY_STORAGE
-def test_the_same_asset_here_and_there(setup: Setup, tmp_path: Path) -> None:
+def test_the_same_asset_here_and_there(setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "_WARM", Warm())
     there = setup.materialize(trained())
     assert there.success, failure_of(there)
     store = Store(setup.root)
@@ -139,7 +143,7 @@ def test_the_same_asset_here_and_there(setup: Setup, tmp_path: Path) -> None:
     assert store.place("jobs").names() == []  # what is published is kept once
 
 
-@IN_EVERY_STORAGE
+@IN_A_BUCKET
 def test_work_in_parts_is_joined_and_an_evicted_part_goes_on(setup: Setup, cluster: Cluster) -> None:
     def join(parts: Sequence[Path], output: Path) -> None:
         text = "".join((part / "metrics.jsonl").read_text() for part in parts)
@@ -165,7 +169,7 @@ def test_a_failed_command_is_a_failed_step_with_its_reason(setup: Setup, cluster
     assert Store(setup.root).result("checkpoints", "sft_checkpoint") is None
 
 
-@IN_EVERY_STORAGE
+@IN_A_BUCKET
 def test_an_evicted_run_goes_on_where_it_was(setup: Setup, cluster: Cluster) -> None:
     results: list[dg.ExecuteInProcessResult] = []
     asset = trained(steps=40, **PACE)

@@ -26,7 +26,7 @@ time.sleep({left})
     ("act", "left", "code"),
     [
         (f"sys.exit({max(DO_NOT_RETRY)})", 60, max(DO_NOT_RETRY)),
-        ("os.kill(os.getpid(), 9)", 60, 128 + 9),
+        pytest.param("os.kill(os.getpid(), 9)", 60, 128 + 9, marks=pytest.mark.slow),
         ("pass", 0, 0),
     ],
 )

@@ -41,8 +41,8 @@ def _wanted(jobs: list[Job]) -> list[tuple[str, str | None, str | None]]:
 
 
 def test_every_way_of_asking_gives_each_job_its_verdict_once(sandbox_url: str) -> None:
-    jobs = _real(12)
-    with SandboxClient(sandbox_url, chunk_jobs=5, concurrency=2) as client:
+    jobs = _real(6)
+    with SandboxClient(sandbox_url, chunk_jobs=4, concurrency=2) as client:
         seen: list[Result] = []
         assert _facts(client.batch_verify(jobs, on_result=seen.append)) == _wanted(jobs)
         assert sorted(_facts(seen)) == sorted(_wanted(jobs))

@@ -239,6 +239,7 @@ def test_identity_and_folders(toolchain: Toolchain, boxes: Backend, work: Path) 
     assert not (folder / "judge.hpp").exists()
 
 
+@pytest.mark.slow  # a whole precompiled header is built for it
 def test_what_a_cleaner_of_temporary_folders_removed_is_no_verdict_and_is_built_again(
     boxes: Backend, work: Path, toolchain: Toolchain
 ) -> None:
