@@ -53,6 +53,14 @@ def warm(folder: Path) -> Iterator[Warm]:
     found.close()
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Commands inherit that SIGINT is ignored, as it is where a shell runs the tests in the background."""
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, inherited)
+
+
 def facts(folder: Path) -> dict[str, object]:
     return dict(json.loads((folder / "facts.json").read_text()))
 
@@ -99,6 +107,7 @@ def test_one_that_dies_is_told_and_the_next_one_runs(warm: Warm, folder: Path) -
     assert (folder / "loads").read_text() == "x"
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_signals_act_as_on_any_process(warm: Warm, folder: Path) -> None:
     for number, code in ((signal.SIGINT, 5), (signal.SIGTERM, -signal.SIGTERM)):
         command = warm.start("command", ["wait"], os.environ)

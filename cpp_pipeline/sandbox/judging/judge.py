@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from cpp_pipeline.sandbox.analyze import analyse
 from cpp_pipeline.sandbox.cmake import judge_cmake
@@ -50,6 +50,7 @@ logger = logging.getLogger(__name__)
 _LATE = "queue_timeout: the deadline passed before the job was judged"
 _FIRST_ESTIMATE, _ESTIMATE_WEIGHT = 0.15, 0.05
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
 @dataclass
@@ -148,8 +149,11 @@ class Judge:
         """Look for findings on the judge's workers."""
         return self._submit(lambda: analyse(self.toolchain, code, kind))
 
-    def _submit(self, work: Callable[[], T]) -> Future[T]:
-        return self._pool.submit(work)
+    def _submit(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> Future[T]:
+        try:
+            return self._pool.submit(work, *arguments, **named)
+        except RuntimeError as error:  # closed while a batch was being handed to the workers
+            raise IsolationError(f"the judge is closed: {error}") from error
 
     def estimate(self, jobs: Sequence[Job]) -> float:
         """CPU seconds that the jobs will take, from the mean of those before."""
@@ -229,10 +233,10 @@ class Judge:
         together = [c for g in groups for c in g]
         shared = {c.key for c in together}
         for group in groups:
-            pending[self._pool.submit(self._grouped, group, batch)] = ("group", list(group))
+            pending[self._submit(self._grouped, group, batch)] = ("group", list(group))
         for kind, chosen in (("sample", sampled(together)), ("alone", [c for c in cases if c.key not in shared])):
             for case in chosen:
-                pending[self._pool.submit(self._alone, case, batch)] = (kind, [case])
+                pending[self._submit(self._alone, case, batch)] = (kind, [case])
         return together
 
     def _grouped(self, cases: Sequence[RpcCase], batch: _Batch) -> list[Outcome]:
@@ -259,7 +263,7 @@ class Judge:
                 kind, cases = pending.pop(future)
                 held.discard(future)
                 if kind == "elsewhere" and isinstance(future.exception(), Abandoned):
-                    pending[self._pool.submit(self._alone, cases[0], batch)] = ("alone", cases)
+                    pending[self._submit(self._alone, cases[0], batch)] = ("alone", cases)
                     continue
                 for case, outcome in zip(cases, _outcomes(future, len(cases)), strict=True):
                     if kind in ("alone", "elsewhere"):
@@ -272,7 +276,7 @@ class Judge:
                         yield from self._answer(case, batch.grouped[case.key], batch)
                 else:
                     for case in together:
-                        pending[self._pool.submit(self._alone, case, batch)] = ("alone", [case])
+                        pending[self._submit(self._alone, case, batch)] = ("alone", [case])
                 batch.grouped = {}
 
     def _agree(self, batch: _Batch) -> bool:

@@ -15,7 +15,7 @@ from cpp_pipeline.sandbox.__main__ import main
 from cpp_pipeline.sandbox.controller.app import create_app
 from cpp_pipeline.sandbox.controller.service import Service, Trouble
 from cpp_pipeline.sandbox.controller.tokens import Tokens
-from cpp_pipeline.sandbox.isolation import Box, BoxResult, Limits
+from cpp_pipeline.sandbox.isolation import Box, BoxResult, IsolationError, Limits
 from cpp_pipeline.sandbox.judging.cases import RpcCase, prepare
 from cpp_pipeline.sandbox.judging.judge import Judge
 from cpp_pipeline.sandbox.judging.runs import BROKEN, Plan, Program, run_program
@@ -109,6 +109,14 @@ def test_closing_while_programs_run_gives_no_verdict() -> None:
     worker.join()
     assert [r.verdict for r in found] == [None]
     assert "shutting down" in str(found[0].error)
+
+
+def test_a_batch_that_meets_a_closed_judge_is_lost_work_and_no_error_of_ours() -> None:
+    judge = Judge(workers=1)
+    results = judge.batch([_job(GOOD)])
+    judge.close()
+    with pytest.raises(IsolationError, match="the judge is closed"):
+        list(results)
 
 
 def _is_running(process: object) -> bool:
