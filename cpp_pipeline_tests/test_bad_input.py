@@ -249,6 +249,7 @@ def broken_bwrap(folder: Path, words: str) -> Path:
     return program
 
 
+@pytest.mark.slow  # a whole run; that the sandbox refuses to start is below, and what a failed asset leaves in `runner`
 def test_without_isolation_nothing_is_judged_and_the_data_go_on(root_without_verdicts: Path) -> None:
     words = "No permissions to create a new namespace"
     select = f"{FILES} or cmake_sft or sandbox_canaries"

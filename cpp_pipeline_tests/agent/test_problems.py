@@ -51,13 +51,13 @@ def cmake_problems() -> pl.LazyFrame:
 
 @pytest.fixture(scope="module")
 def rows(eval_problems: pl.LazyFrame, cmake_problems: pl.LazyFrame) -> pl.DataFrame:
-    return agent_problems(eval_problems, cmake_problems, 12, 0).collect()
+    return agent_problems(eval_problems, cmake_problems, 8, 0).collect()
 
 
 def test_a_mix_over_the_tools(rows: pl.DataFrame, eval_problems: pl.LazyFrame, cmake_problems: pl.LazyFrame) -> None:
     assert TABLES["agent_problems"].violations(rows.lazy()) == {}
-    assert dict(rows["tool"].value_counts().iter_rows()) == dict.fromkeys(BY_NAME, 3)
-    assert agent_problems(eval_problems, cmake_problems, 12, 0).collect().equals(rows)
+    assert dict(rows["tool"].value_counts().iter_rows()) == dict.fromkeys(BY_NAME, 2)
+    assert agent_problems(eval_problems, cmake_problems, 8, 0).collect().equals(rows)
     assert agent_problems(eval_problems, cmake_problems, 500, 0).collect().height < 500
 
 
@@ -129,9 +129,9 @@ def test_every_task_is_solved_by_an_agent_that_knows(
     failed = found.filter(~pl.col("success").fill_null(False)).select("problem_id", "sentence", "verdict").to_dicts()
     assert failed == []
     total = counts(found)
-    assert (total["n"], total["success"], total["routed"], total["errors"]) == (12, 12, 12, 0)
-    assert total["by_tool"]["execute_code"] == {"n": 3, "success": 3, "routed": 3}
-    assert total["success_by_iteration"] == {"1": 12}
+    assert (total["n"], total["success"], total["routed"], total["errors"]) == (8, 8, 8, 0)
+    assert total["by_tool"]["execute_code"] == {"n": 2, "success": 2, "routed": 2}
+    assert total["success_by_iteration"] == {"1": 8}
     finish(tmp_path, "agent_eval", found, total, 0.0)
     with pytest.raises(FileExistsError):
         refuse_finished(tmp_path)

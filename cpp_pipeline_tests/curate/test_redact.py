@@ -85,7 +85,7 @@ def test_the_cheap_look_misses_nothing_that_a_plugin_finds(name: str, at: int) -
     pattern: re.Pattern[str] = PLUGINS[name].denylist[at]
     needs = RULES[name].needs
 
-    @settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=15, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(st.from_regex(pattern))
     def misses_nothing(text: str) -> None:
         line = text.replace("\n", " ")

@@ -30,16 +30,17 @@ ASSETS = (
     duplicates.near_duplicate_edges,
     duplicates.duplicate_pairs,
 )
+DUPLICATES = tuple(asset for asset in ASSETS if asset not in (ingest.commits, pairs.diff_sft))
+"""Without what stands beside functions."""
 FEW = (ingest.repo_dump, ingest.source_files, ingest.commits, pairs.diff_sft)
 """Enough for what is told of a dump that failed."""
+ON_FEW = pytest.mark.parametrize("backfill", [FEW], indirect=True, ids=["few assets"])
 
 
 class Backfill:
     """Real assets and checks on a root of its own, and dumps beside it."""
 
-    def __init__(
-        self, folder: Path, instance: dg.DagsterInstance, assets: Sequence[dg.AssetsDefinition] = ASSETS
-    ) -> None:
+    def __init__(self, folder: Path, instance: dg.DagsterInstance, assets: Sequence[dg.AssetsDefinition]) -> None:
         self.folder, self.instance = folder, instance
         self.made = [key.path[-1] for asset in assets for key in asset.keys]
         self.of_a_dump = [name for name in self.made if TABLES[name].partitioned]
@@ -93,15 +94,9 @@ class Backfill:
 
 
 @pytest.fixture
-def backfill(tmp_path: Path) -> Iterator[Backfill]:
+def backfill(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backfill]:
     with dg.DagsterInstance.ephemeral() as instance:
-        yield Backfill(tmp_path, instance)
-
-
-@pytest.fixture
-def few(tmp_path: Path) -> Iterator[Backfill]:
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield Backfill(tmp_path, instance, FEW)
+        yield Backfill(tmp_path, instance, getattr(request, "param", DUPLICATES))
 
 
 def told(result: dg.ExecuteInProcessResult, table: str) -> Mapping[str, dg.MetadataValue[Any]]:
@@ -118,6 +113,7 @@ def failed(results: Mapping[str | None, dg.ExecuteInProcessResult]) -> list[str 
     return [key for key, result in results.items() if not result.success]
 
 
+@pytest.mark.parametrize("backfill", [ASSETS], indirect=True, ids=["every asset"])
 def test_a_backfill_over_one_dump_makes_its_tables_and_the_joined_ones(backfill: Backfill) -> None:
     backfill.dump("only", 1, 2)
     assert failed(backfill.run("only")) == []
@@ -151,80 +147,85 @@ def test_of_three_dumps_a_bad_one_is_named_with_its_cause_and_after_repair_only_
     assert backfill.alarm() == {}
 
 
+@ON_FEW
 def test_a_truncated_archive_is_read_in_part_told_and_after_repair_only_it_changes(
-    few: Backfill, tmp_path: Path
+    backfill: Backfill, tmp_path: Path
 ) -> None:
     archive = write_archive(tmp_path / "cut.tar", *range(1, 9))
     whole = archive.read_bytes()
     archive.write_bytes(whole[:5000])
-    few.dump("a", 1)
-    add_dump(few.store, archive, "cut")
-    few.instance.add_dynamic_partitions("repo_dumps", ["cut"])
-    results = few.run("a", "cut")
+    backfill.dump("a", 1)
+    add_dump(backfill.store, archive, "cut")
+    backfill.instance.add_dynamic_partitions("repo_dumps", ["cut"])
+    results = backfill.run("a", "cut")
     assert failed(results) == []
-    (row,) = few.store.scan("source_files_quarantine", ["cut"]).collect().to_dicts()
+    (row,) = backfill.store.scan("source_files_quarantine", ["cut"]).collect().to_dicts()
     assert row["reason"] == "broken archive"
     assert "cut.tar" in row["detail"] and "the rest is not read" in row["detail"]
     assert told(results["cut"], "source_files")["quarantined"].value == {"broken archive": 1}
     assert told(results["a"], "source_files")["quarantined"].value == {}
     warned = {key for key, result in results.items() for e in evaluations(result, "read_to_the_end") if not e.passed}
     assert warned == {"cut"}
-    assert few.alarm().keys() == {"cut"}
-    cause = few.alarm()["cut"]
+    assert backfill.alarm().keys() == {"cut"}
+    cause = backfill.alarm()["cut"]
     assert "source_files_quarantine does not pass read_to_the_end" in cause
     assert "broken archive" in cause and "cut.tar" in cause and "the dump is used as far as it was read" in cause
     assert "launch data_stages" in cause and "dumps remove" not in cause
 
-    read = few.store.scan("source_files", ["cut"]).collect().height
-    before = few.versions()
+    read = backfill.store.scan("source_files", ["cut"]).collect().height
+    before = backfill.versions()
     archive.write_bytes(whole)
-    assert failed(few.run("cut")) == []
-    after = few.versions()
-    assert few.store.scan("source_files", ["cut"]).collect().height == 8 > read > 0
-    assert few.store.scan("source_files_quarantine", ["cut"]).collect().is_empty()
+    assert failed(backfill.run("cut")) == []
+    after = backfill.versions()
+    assert backfill.store.scan("source_files", ["cut"]).collect().height == 8 > read > 0
+    assert backfill.store.scan("source_files_quarantine", ["cut"]).collect().is_empty()
     assert {key for (table, key) in after if before[table, key][1] != after[table, key][1]} == {"cut"}
-    assert few.alarm() == {}
+    assert backfill.alarm() == {}
 
 
+@ON_FEW
 def test_a_blocking_check_that_failed_is_told_also_where_every_table_is_there(
-    few: Backfill, monkeypatch: pytest.MonkeyPatch
+    backfill: Backfill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    few.dump("a", 1)
-    few.dump("bad", 2)
+    backfill.dump("a", 1)
+    backfill.dump("bad", 2)
     real = pairs.redacted_repairs
 
     def worse(*arguments: Any) -> tuple[pl.LazyFrame, pl.LazyFrame]:
         return frame("diff_sft", row("diff_sft", before="x", after="x")).lazy(), real(*arguments)[1]
 
-    assert failed(few.run("a")) == []
+    assert failed(backfill.run("a")) == []
     with monkeypatch.context() as broken:
         broken.setattr(pairs, "redacted_repairs", worse)
-        assert failed(few.run("bad")) == ["bad"]
-    assert {(n, "bad") for n in few.of_a_dump} <= few.versions().keys(), "no table of it is missing"
-    assert few.alarm().keys() == {"bad"}
-    cause = few.alarm()["bad"]
+        assert failed(backfill.run("bad")) == ["bad"]
+    assert {(n, "bad") for n in backfill.of_a_dump} <= backfill.versions().keys(), "no table of it is missing"
+    assert backfill.alarm().keys() == {"bad"}
+    cause = backfill.alarm()["bad"]
     assert "diff_sft does not pass repair_changes_something" in cause and "offending_rows 1" in cause
     assert "nothing is joined from diff_sft of any dump before it passes" in cause
     assert "launch data_stages for it" in cause and "`cpp-pipeline dumps remove bad`" in cause
-    first = tick(few.instance, None)
+    first = tick(backfill.instance, None)
     assert [e.passed for e in first.asset_events if isinstance(e, dg.AssetCheckEvaluation)] == [False]
-    assert failed(few.run("bad")) == []
-    assert few.alarm() == {}
-    (event,) = tick(few.instance, first.cursor).asset_events
+    assert failed(backfill.run("bad")) == []
+    assert backfill.alarm() == {}
+    (event,) = tick(backfill.instance, first.cursor).asset_events
     assert isinstance(event, dg.AssetCheckEvaluation) and event.passed
 
 
-def test_a_check_that_breaks_is_told_and_goes_with_its_dump(few: Backfill, monkeypatch: pytest.MonkeyPatch) -> None:
-    few.dump("a", 1)
-    few.dump("bad", 2)
+@ON_FEW
+def test_a_check_that_breaks_is_told_and_goes_with_its_dump(
+    backfill: Backfill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backfill.dump("a", 1)
+    backfill.dump("bad", 2)
     table = TABLES["source_files"]
     with monkeypatch.context() as broken:
         broken.setattr(type(table), "violations", _breaks_on("source_files", type(table).violations))
-        assert failed(few.run("bad")) == ["bad"]
-    assert "source_files does not pass fits_schema: the check itself broke" in few.alarm()["bad"]
-    remove_dump(few.store, "bad")
-    few.instance.delete_dynamic_partition("repo_dumps", "bad")
-    assert few.alarm() == {}
+        assert failed(backfill.run("bad")) == ["bad"]
+    assert "source_files does not pass fits_schema: the check itself broke" in backfill.alarm()["bad"]
+    remove_dump(backfill.store, "bad")
+    backfill.instance.delete_dynamic_partition("repo_dumps", "bad")
+    assert backfill.alarm() == {}
 
 
 def _breaks_on(name: str, violations: Callable[..., dict[str, int]]) -> Callable[..., dict[str, int]]:

@@ -27,7 +27,7 @@ time.sleep({left})
     [
         (f"sys.exit({max(DO_NOT_RETRY)})", 60, max(DO_NOT_RETRY)),
         pytest.param("os.kill(os.getpid(), 9)", 60, 128 + 9, marks=pytest.mark.slow),
-        ("pass", 0, 0),
+        pytest.param("pass", 0, 0, marks=pytest.mark.slow),
     ],
 )
 def test_the_code_of_the_process_that_failed(tmp_path: Path, act: str, left: int, code: int) -> None:

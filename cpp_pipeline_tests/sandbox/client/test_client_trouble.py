@@ -341,9 +341,9 @@ def _start(port: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen([*argv, "--cache", "none"], stdout=subprocess.PIPE, cwd=folder)
 
 
-def test_a_batch_survives_controllers_that_are_killed() -> None:
+def test_a_batch_survives_a_controller_that_is_killed() -> None:
     kinds = [list(BODIES)[n % len(BODIES)] for n in range(15)]
-    # a header keeps them from being judged as one group, so that the kills meet a batch at work
+    # a header keeps them from being judged as one group, so that the kill meets a batch at work
     texts = [f"#include <map>\n{HEAD} {{ std::map<int, int> m{n}; {BODIES[k]} }}" for n, k in enumerate(kinds)]
     jobs = [_job(text, f"{k}-{n}") for n, (k, text) in enumerate(zip(kinds, texts, strict=True))]
     with socket.socket() as free:
@@ -352,9 +352,9 @@ def test_a_batch_survives_controllers_that_are_killed() -> None:
     running = [_start(port)]
     seen: Counter[str] = Counter()
 
-    def kill_at_times(result: Result) -> None:
+    def kill_once(result: Result) -> None:
         seen[result.id] += 1
-        if seen.total() in (1, 8):
+        if seen.total() == 1:
             running[-1].send_signal(signal.SIGKILL)
             running[-1].wait()
             running.append(_start(port))
@@ -363,7 +363,7 @@ def test_a_batch_survives_controllers_that_are_killed() -> None:
         assert running[0].stdout is not None
         assert b"listening" in running[0].stdout.readline()
         with SandboxClient(f"http://127.0.0.1:{port}", outage_seconds=600, chunk_jobs=10, concurrency=2) as client:
-            results = client.batch_verify(jobs, on_result=kill_at_times)
+            results = client.batch_verify(jobs, on_result=kill_once)
             assert client.capabilities()["workers"] == 2
     finally:
         for process in running:
@@ -371,6 +371,6 @@ def test_a_batch_survives_controllers_that_are_killed() -> None:
             process.wait()
             assert process.stdout is not None
             process.stdout.close()
-    assert len(running) == 3
+    assert len(running) == 2
     assert [(r.id, r.verdict, r.error) for r in results] == [(j.id, k, None) for j, k in zip(jobs, kinds, strict=True)]
     assert seen == {j.id: 1 for j in jobs}

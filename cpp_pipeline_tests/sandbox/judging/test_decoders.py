@@ -82,7 +82,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_both_decoders_agree(program: Path) -> None:
-    assert_agreement(program, random_frames(2000, seed=1))
+    assert_agreement(program, random_frames(1000, seed=1))
 
 
 @pytest.mark.slow
