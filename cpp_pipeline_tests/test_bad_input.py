@@ -161,6 +161,7 @@ def test_odd_encodings_are_read_and_binary_and_huge_files_quarantined_by_name(
         assert len(row["text"] or "") <= 2000
 
 
+@pytest.mark.slow  # a run of its own; the chain is run twice as well
 def test_a_later_run_needs_no_path_and_adds_no_dump_of_its_own(
     bad_dumps: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pytest
 
 from benchmarks.common.duplicates_worker import pairs, truth
 from benchmarks.common.planted import planted, real_functions
@@ -26,6 +27,7 @@ def test_the_texts_are_functions_variants_and_fillers() -> None:
     assert {function(f"f{n}", 20 + n) for n in range(20)} <= set(made)
 
 
+@pytest.mark.slow
 def test_the_exact_join_finds_all_pairs_and_no_others(tmp_path: Path) -> None:
     made = [*texts(120), "int x;", "int x;"]
     pl.DataFrame({"code": made}).write_parquet(tmp_path / "texts.parquet")

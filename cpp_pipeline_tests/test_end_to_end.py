@@ -117,6 +117,7 @@ def test_a_second_run_makes_nothing(root: Path) -> None:
     assert versions(Store(str(root))) == before
 
 
+@pytest.mark.slow  # in the runner, on a bucket too, and from the UI it is among the others
 def test_one_more_dump_leaves_the_first_alone_and_joins_both(root: Path, tmp_path: Path) -> None:
     store = Store(str(root))
     before = versions(store)

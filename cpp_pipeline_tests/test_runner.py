@@ -139,7 +139,6 @@ def test_a_touched_dump_with_equal_content_stops_where_nothing_changed(world: Wo
     assert status(world.run()) == {"repo_dump": "made", "cmake_packages": "kept", "base_checkpoint": "kept"}
 
 
-@IN_EVERY_STORAGE
 def test_a_broken_dump_is_named_and_the_others_go_on(world: World) -> None:
     world.dump("bad", "broken")
     world.dump("good", "a")
@@ -152,7 +151,6 @@ def test_a_broken_dump_is_named_and_the_others_go_on(world: World) -> None:
     assert world.run().success
 
 
-@IN_EVERY_STORAGE
 def test_a_blocking_check_stops_what_comes_after(world: World) -> None:
     world.dump("one", "bad")
     summary = world.run()
@@ -234,7 +232,6 @@ def test_data_of_another_run_that_failed_their_check_are_not_current(world: Worl
     assert status(summary)["base_checkpoint"] == "not made"
 
 
-@IN_EVERY_STORAGE
 def test_data_that_nobody_checked_are_checked(world: World) -> None:
     world.dump("one", "a")
     world.run()

@@ -75,7 +75,7 @@ def mismatched(boxes: Backend, work: Path, toolchain: Toolchain) -> Toolchain:
     return Toolchain(boxes, work, cache)
 
 
-@pytest.mark.parametrize("opt", ["-O0", "-O1"])
+@pytest.mark.parametrize("opt", ["-O0", pytest.param("-O1", marks=pytest.mark.slow)])
 def test_a_header_of_other_flags_is_a_miss_and_no_error_of_the_code(mismatched: Toolchain, opt: str) -> None:
     done = _compile(mismatched, TRIVIAL, Build(opt=opt))
     assert (done.status, done.pch_hit) == ("ok", False)

@@ -55,7 +55,7 @@ def _control_groups(pid: int) -> list[Path]:
     return [path for mount in mounts for path in mount.rglob(f"cpp-pipeline-*-{pid}-*") if path.is_dir()]
 
 
-@pytest.fixture(params=["bubblewrap", "landlock", "gvisor"])
+@pytest.fixture(params=["bubblewrap", pytest.param("landlock", marks=pytest.mark.slow), "gvisor"])
 def own(request: pytest.FixtureRequest, folder: Path) -> Iterator[Backend]:
     backend = open_or_skip(request.param, folder)
     yield backend

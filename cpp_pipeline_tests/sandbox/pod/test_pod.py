@@ -106,6 +106,11 @@ def test_who_must_not_be_a_runner_is_told(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "cpp_pipeline.sandbox.pod", "runner", "--socket", str(tmp_path / "s")]
     as_root = subprocess.run([*command, "--folder", str(tmp_path)], capture_output=True, text=True, check=False)
     assert as_root.returncode == 1 and "root" in as_root.stderr
+
+
+@pytest.mark.slow  # four processes of a pod, one after the other
+def test_a_runner_that_is_not_alone_with_its_uid_is_refused() -> None:
+    skip_without_root()
     uid = free_uid()
     with tempfile.TemporaryDirectory() as name:
         os.chown(name, uid, uid)

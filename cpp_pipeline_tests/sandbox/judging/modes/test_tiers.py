@@ -90,18 +90,15 @@ def test_findings_are_short_and_each_is_there_once() -> None:
     assert sanitizer.findings("nothing == of ERROR: this\n#0 0x1 in f") == []
 
 
-def test_the_same_count_at_each_run(judge: Judge) -> None:
+@pytest.mark.parametrize("mode", ["inproc", *(pytest.param(m, marks=pytest.mark.slow) for m in ("stdio", "exit_code"))])
+def test_the_same_count_at_each_run(judge: Judge, mode: str) -> None:
     loop = "volatile long s = 0; for (int i = 0; i < {}; ++i) s = s + i;"
-    jobs = _jobs(loop.format(1000), count_instructions=True)
-    for mode in ("stdio", "inproc"):
-        job = jobs[mode]
-        first, second = judge(job), judge(job)
-        assert (first.verdict, second.verdict) == ("AC", "AC")
-        assert first.run["instructions"] == second.run["instructions"]
-        if mode == "inproc":
-            more = judge(_jobs(loop.format(2000), count_instructions=True)[mode])
-            # two calls, 1000 more rounds each, each of a few instructions
-            assert 2 * 1000 * 3 < more.run["instructions"] - first.run["instructions"] < 2 * 1000 * 20
+    job, longer = (_jobs(loop.format(rounds), count_instructions=True)[mode] for rounds in (1000, 2000))
+    first, second, more = judge(job), judge(job), judge(longer)
+    assert (first.verdict, second.verdict) == ("AC", "AC")
+    assert first.run["instructions"] == second.run["instructions"]
+    # two calls, 1000 more rounds each, each of a few instructions
+    assert 2 * 1000 * 3 < more.run["instructions"] - first.run["instructions"] < 2 * 1000 * 20
 
 
 def test_only_the_tests_are_counted_in_process(judge: Judge) -> None:
