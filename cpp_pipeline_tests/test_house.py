@@ -59,15 +59,15 @@ def test_only_settings_reads_the_environment() -> None:
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute) and node.attr == "getenv":
-                readers.add(path.name)
+                readers.add(str(path.relative_to(PACKAGE)))
             if (
                 isinstance(node, ast.Call | ast.Subscript)
                 and "os.environ" in (ast.unparse(node.func) if isinstance(node, ast.Call) else ast.unparse(node))
                 and not (isinstance(node, ast.Call) and ast.unparse(node.func) == "os.environ.update")
             ):
-                readers.add(path.name)
+                readers.add(str(path.relative_to(PACKAGE)))
     # Neither asks for a setting: the runner of a pod goes on with an empty environment, the other with its command's.
-    assert readers == {"runner.py", "warm.py"}
+    assert readers == {"sandbox/pod/runner.py", "launch/warm.py"}
 
 
 def test_definition_files_are_short() -> None:

@@ -7,6 +7,7 @@ That file is believed, not the exit code alone and not the message stream.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import os
 import signal
@@ -89,12 +90,12 @@ class Launcher(dg.ConfigurableResource[None]):
                 return False
             try:
                 code = running.wait()
-            except DagsterExecutionInterruptedError:
-                running.send_signal(signal.SIGINT)
-                try:
-                    running.wait(TERMINATION_SECONDS)
-                finally:
-                    _WARM.close()
+            except BaseException as error:
+                if isinstance(error, DagsterExecutionInterruptedError):
+                    running.send_signal(signal.SIGINT)
+                    with contextlib.suppress(TimeoutError, WarmProcessEnded):  # the run ends as it was told to
+                        running.wait(TERMINATION_SECONDS)
+                _WARM.close()
                 raise
         if code:
             raise DagsterPipesExecutionError(f"External execution process failed with code {code}")

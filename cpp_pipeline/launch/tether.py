@@ -1,4 +1,4 @@
-"""`python -m cpp_pipeline.launch.tether COMMAND...`: run a command that dies with its parent.
+"""`python -m cpp_pipeline.launch.tether PARENT COMMAND...`: run a command that dies with its parent.
 
 A SIGKILLed run cannot stop its trainer. An orphan would go on writing into the work folder that
 the next run resumes from, so the kernel is asked to end it (prctl(2), PR_SET_PDEATHSIG).

@@ -9,6 +9,7 @@ as it would in a process of its own: with its own arguments, environment, folder
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import json
@@ -41,14 +42,12 @@ class Command:
     """A forked command; one at a time."""
 
     def __init__(self, pid: int, channel: socket.socket) -> None:
-        self.pid, self._channel = pid, channel
+        self.pid, self._channel, self.has_ended = pid, channel, False
 
     def send_signal(self, number: int) -> None:
-        """Signal the command; one that has ended keeps its number until `wait` has told of it, or is no more."""
-        try:
+        """Signal the command; one that has ended gets none, as with `subprocess.Popen.send_signal`."""
+        with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
-        except ProcessLookupError:
-            return  # as subprocess.Popen.send_signal does
 
     def wait(self, seconds: float | None = None) -> int:
         """The exit code, or minus the number of the signal that ended it.
@@ -62,9 +61,11 @@ class Command:
         """
         self._channel.settimeout(seconds)
         try:
-            return int(_told(self._channel))
+            code = int(_told(self._channel))
         finally:
             self._channel.settimeout(None)
+        self.has_ended = True
+        return code
 
 
 class Warm:
@@ -75,6 +76,7 @@ class Warm:
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
         self._environment: dict[str, str] = {}
+        self._command: Command | None = None
 
     def start(self, module: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Command:
         """Run `python -m module arguments` in our folder and with our output.
@@ -98,11 +100,12 @@ class Warm:
             "folder": os.getcwd(),
         }
         try:
-            with os.fdopen(os.memfd_create("command"), "w+") as file:
+            with os.fdopen(os.memfd_create("command"), "w+") as file, open(os.devnull) as nothing:
                 json.dump(asked, file)
                 file.seek(0)
-                socket.send_fds(channel, [b"?"], [0, 1, 2, file.fileno()])
-            return Command(int(_told(channel)), channel)
+                socket.send_fds(channel, [b"?"], [nothing.fileno(), 1, 2, file.fileno()])
+            self._command = Command(int(_told(channel)), channel)
+            return self._command
         except BaseException as error:
             self.close()  # an answer that is still to come would be taken for that to the next question
             if isinstance(error, OSError):
@@ -112,13 +115,14 @@ class Warm:
     def close(self) -> None:
         """End the process; a command that runs is not waited for, and ends with it."""
         if self._process is not None and self._channel is not None:
-            self._channel.close()
             self._process.kill()
             self._process.wait()
-        self._process = self._channel = None
+            self._channel.close()
+        self._process = self._channel = self._command = None
 
     def _ready(self, environment: dict[str, str]) -> socket.socket:
-        if self._process is None or self._process.poll() is not None or environment != self._environment:
+        is_left = self._command is not None and not self._command.has_ended  # by somebody who did not wait for it
+        if self._process is None or self._process.poll() is not None or is_left or environment != self._environment:
             self.close()
             self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             command = [sys.executable, "-m", __name__, str(os.getpid()), str(theirs.fileno()), *self._modules]
@@ -141,7 +145,7 @@ def _told(channel: socket.socket) -> str:
 def fork_on_demand(channel: socket.socket) -> int:
     """Fork for every command that is asked for; returns in the forked processes only, with a file that says what to do.
 
-    The file is at the number that is returned; the numbers 0, 1 and 2 are those of the command.
+    The file is at the number that is returned; 1 and 2 are those of who asked, and 0 is empty.
     """
     # Who asked tells the command of a signal; the process above it has to be there to tell how that ended.
     handlers = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -154,15 +158,19 @@ def fork_on_demand(channel: socket.socket) -> int:
             names = ", ".join(sorted(thread.read_text().strip() for thread in threads))
             channel.send(f"a process with several threads is not forked: {names}".encode()[:_LAST_MESSAGE_BYTES])
             sys.exit(1)
+        # A signal that comes before the command can act on it waits until it can.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, handlers)
         if (pid := os.fork()) == 0:
             tether(this)
             channel.close()
             for number, handler in handlers.items():
                 signal.signal(number, handler)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             for standard, descriptor in enumerate(given[:3]):
                 os.dup2(descriptor, standard)
                 os.close(descriptor)
             return given[3]
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for descriptor in given:
             os.close(descriptor)
         channel.send(str(pid).encode())

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -13,18 +14,20 @@ import pytest
 
 from cpp_pipeline.launch import local
 from cpp_pipeline.launch.local import Launcher
-from cpp_pipeline.launch.warm import Warm
+from cpp_pipeline.launch.warm import Warm, can_be_forked
 from cpp_pipeline_tests.launch.test_tether import alive
 
 COMMAND = """
-import json, os, pathlib, sys, time
+import json, os, pathlib, signal, sys, time
 from dagster_pipes import open_dagster_pipes
 out = pathlib.Path(sys.argv[sys.argv.index("--output") + 1])
-(out / "began").write_text(str(os.getpid()))
 with open_dagster_pipes() as pipes:
     pipes.log.info(f"{os.environ['OMP_NUM_THREADS']} threads")
 if "--wait" in sys.argv:
+    if "--deaf" in sys.argv:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
+        (out / "began").write_text(str(os.getpid()))
         time.sleep(60)
     except KeyboardInterrupt:
         (out / "saved").touch()
@@ -38,6 +41,8 @@ if "--fail" in sys.argv:
 @pytest.fixture(params=["forked", "a process of its own"])
 def way(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """How a command is started; both have to do the same."""
+    if request.param == "forked" and not can_be_forked():
+        pytest.skip("no Linux, or a GPU: every command has its own process")
     (tmp_path / "command.py").write_text(COMMAND)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
     warm = Warm("json")
@@ -87,22 +92,42 @@ def test_a_command_that_fails_is_told_by_its_code(way: str, tmp_path: Path) -> N
     assert not done.success and "failed with code 7" in done.told
 
 
-def test_a_run_that_is_ended_lets_its_command_save(way: str, tmp_path: Path) -> None:
-    out = tmp_path / "out"
+def interrupted(out: Path, **flags: object) -> Made:
+    """A run that is interrupted when its command waits."""
 
     def interrupt() -> None:
-        deadline = time.monotonic() + 30
-        while not (out / "began").exists() and time.monotonic() < deadline:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if (out / "began").exists() and (out / "began").read_text():
+                os.kill(os.getpid(), signal.SIGINT)
+                return
             time.sleep(0.02)
-        time.sleep(0.3)
-        os.kill(os.getpid(), 2)
 
     ending = threading.Thread(target=interrupt)
     ending.start()
-    done = materialize(out, wait=True)
+    done = materialize(out, wait=True, **flags)
     ending.join()
+    return done
+
+
+def test_a_run_that_is_ended_lets_its_command_save(way: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = interrupted(out)
     assert not done.success and "Execution was interrupted" in done.told
     assert (out / "saved").exists()
+    assert not alive(int((out / "began").read_text()))
+
+
+def test_a_command_that_does_not_end_keeps_no_run_from_ending(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if way != "forked":
+        pytest.skip("Dagster's own client ends such a run with an error of its own")
+    monkeypatch.setattr(local, "TERMINATION_SECONDS", 0.5)
+    out = tmp_path / "out"
+    done = interrupted(out, deaf=True)
+    assert not done.success and "Execution was interrupted" in done.told
+    assert not (out / "saved").exists()
     assert not alive(int((out / "began").read_text()))
 
 

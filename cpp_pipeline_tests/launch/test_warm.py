@@ -23,10 +23,12 @@ import json, os, sys, time
 known = "loaded" in sys.modules
 facts = dict(arguments=sys.argv[1:], folder=os.getcwd(), environment=dict(os.environ), name=__name__)
 facts |= dict(known=known, above=os.getppid(), pid=os.getpid())
-json.dump(facts, open("facts.json", "w"))
 print("told", flush=True)
-if sys.argv[1] == "wait":
+if sys.argv[1] != "wait":
+    json.dump(facts, open("facts.json", "w"))
+else:
     try:
+        json.dump(facts, open("facts.json", "w"))
         time.sleep(60)
     except KeyboardInterrupt:
         sys.exit(5)
@@ -94,9 +96,17 @@ def test_each_command_has_its_own_arguments_folder_environment_and_code(
 
 
 def test_its_output_is_ours_of_that_time(warm: Warm, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    for _ in range(2):
-        assert warm.start("command", ["0"], os.environ).wait() == 0
-        assert capfd.readouterr().out == "told\n"
+    assert warm.start("command", ["0"], os.environ).wait() == 0
+    assert capfd.readouterr().out == "told\n"
+    before = os.dup(1)
+    with (folder / "elsewhere").open("w") as file:
+        os.dup2(file.fileno(), 1)
+        try:
+            assert warm.start("command", ["0"], os.environ).wait() == 0
+        finally:
+            os.dup2(before, 1)
+            os.close(before)
+    assert (folder / "elsewhere").read_text() == "told\n" and capfd.readouterr().out == ""
     assert warm.start("no_such_module", [], os.environ).wait() == 1
     assert "No module named no_such_module" in capfd.readouterr().err
 
@@ -112,13 +122,18 @@ def test_signals_act_as_on_any_process(warm: Warm, folder: Path) -> None:
     for number, code in ((signal.SIGINT, 5), (signal.SIGTERM, -signal.SIGTERM)):
         command = warm.start("command", ["wait"], os.environ)
         wait_for_facts(folder)
-        time.sleep(0.1)
         with pytest.raises(TimeoutError):
             command.wait(0.05)
         command.send_signal(number)
         assert command.wait() == code
-        command.send_signal(number)  # it has ended: nothing is sent to anyone
         (folder / "facts.json").unlink()
+
+
+def test_one_that_nobody_waited_for_is_ended_by_the_next(warm: Warm, folder: Path) -> None:
+    left = warm.start("command", ["wait"], os.environ)
+    wait_for_facts(folder)
+    assert warm.start("command", ["7"], os.environ).wait() == 7
+    assert not alive(left.pid)
 
 
 def test_where_the_environment_differs_all_is_loaded_anew(warm: Warm, folder: Path) -> None:

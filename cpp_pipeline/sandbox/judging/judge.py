@@ -152,7 +152,10 @@ class Judge:
     def _submit(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> Future[T]:
         try:
             return self._pool.submit(work, *arguments, **named)
-        except RuntimeError as error:  # closed while a batch was being handed to the workers
+        except RuntimeError as error:
+            if "shutdown" not in str(error):
+                raise
+            # closed while a batch was being handed to the workers
             raise IsolationError(f"the judge is closed: {error}") from error
 
     def estimate(self, jobs: Sequence[Job]) -> float:
