@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from cpp_pipeline.dumps import zips
 from cpp_pipeline.dumps.items import Bad, cut_short, name_trouble, printable
 from cpp_pipeline.dumps.packed import TooMuch, counted, open_packed, unpacked_limit
 from cpp_pipeline.dumps.remote import NoRoom, need_room
@@ -192,6 +191,8 @@ def _tar_chunks(tar: tarfile.TarFile, info: tarfile.TarInfo) -> Iterator[bytes]:
 
 
 def _zip(archive: Path, limits: Limits) -> Iterator[_Member]:
+    from cpp_pipeline.dumps import zips  # loads numpy, which no other archive needs
+
     with archive.open("rb") as file:
         for entry in zips.entries(file, limits.members):
             form = entry.mode & 0o170000

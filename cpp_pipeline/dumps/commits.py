@@ -18,7 +18,8 @@ import pygit2
 
 from cpp_pipeline.dumps import kinds, licences
 from cpp_pipeline.dumps.amalgams import is_amalgamated
-from cpp_pipeline.dumps.gitstore import GitStore, UnreadableRepository, open_store
+from cpp_pipeline.dumps.gitdir import UnreadableRepository
+from cpp_pipeline.dumps.gitstore import GitStore, open_store
 from cpp_pipeline.dumps.items import Bad, path_text, printable
 from cpp_pipeline.dumps.repos import Repo
 from cpp_pipeline.dumps.textguard import Refusal, decode

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import polars as pl
 
-from cpp_pipeline.dumps import commits
 from cpp_pipeline.dumps.isolated import Reader, ReaderEnded
 from cpp_pipeline.dumps.items import Bad, cut_short
 from cpp_pipeline.dumps.parts import Parts
@@ -64,6 +63,8 @@ def _dump_pairs(path: Path | str, dump: str, work: Path, shard: Shard) -> Iterat
         # What is wrong with archives and loose files is reported once, by the table of files.
         for place in Parts(path, work, reader, shard).repositories():
             if place.repo.git and shard.has_history(place.repo.name):
+                from cpp_pipeline.dumps import commits  # as in `listing`: not before a repository is met
+
                 try:
                     yield from reader.stream(commits.of_repository, place.repo, place.root, dump)
                 except ReaderEnded as error:

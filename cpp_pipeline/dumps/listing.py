@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cpp_pipeline.dumps import manifest, repos
-from cpp_pipeline.dumps.gitstore import git_dir, ref_listing
+from cpp_pipeline.dumps.gitdir import git_dir
 from cpp_pipeline.dumps.items import path_text
 from cpp_pipeline.dumps.licences import is_licence_file
 from cpp_pipeline.dumps.packed import is_packed
@@ -108,7 +108,7 @@ def _folder(root: Path, shard: Shard) -> Iterator[Row]:
             continue
         if repository is not None:
             pointer = prefix + ".git" if repository != folder else (prefix.rstrip("/") or ".")
-            yield _text_row(pointer, ref_listing(folder, root))
+            yield _text_row(pointer, _refs(folder, root))
             if repository == folder:
                 continue
         for item in items:
@@ -123,6 +123,13 @@ def _folder(root: Path, shard: Shard) -> Iterator[Row]:
                 yield _text_row(path, f"link to {path_text(os.fsencode(os.readlink(item.path)))}\n")
             elif stat.S_ISREG(item.stat(follow_symlinks=False).st_mode):
                 yield _file(Path(item.path), path, shard)
+
+
+def _refs(folder: Path, root: Path) -> str:
+    # Not before a repository is met: most processes that import this meet none.
+    from cpp_pipeline.dumps.gitstore import ref_listing
+
+    return ref_listing(folder, root)
 
 
 def _own_tops(root: Path, shard: Shard) -> dict[str, bool]:

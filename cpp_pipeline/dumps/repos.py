@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from cpp_pipeline.dumps.gitstore import git_dir
+from cpp_pipeline.dumps.gitdir import git_dir
 from cpp_pipeline.dumps.items import MAX_PATH_BYTES, Bad, Entry, cut_short, path_text
 from cpp_pipeline.dumps.kinds import language_of
 from cpp_pipeline.dumps.licences import is_licence_file

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cpp_pipeline.dumps import amalgams, gitstore, kinds, licences, repos
+from cpp_pipeline.dumps import amalgams, kinds, licences, repos
+from cpp_pipeline.dumps.gitdir import UnreadableRepository
 from cpp_pipeline.dumps.items import Bad, Entry, RawFile
 from cpp_pipeline.dumps.manifest import Manifest
 from cpp_pipeline.dumps.repos import Loose, Repo
@@ -53,7 +54,6 @@ def of_repository(repo: Repo, root: Path, dump: str, shard: Shard, manifest: Man
 
 def of_table(table: Loose, dump: str, shard: Shard, manifest: Manifest) -> Iterator[Read | Bad]:
     """The source files of a JSONL or parquet file, in its order."""
-    # The reading process starts twice as fast without what only tables need.
     from cpp_pipeline.dumps import records
 
     read = records.from_jsonl if table.kind == "jsonl" else records.from_parquet
@@ -63,10 +63,13 @@ def of_table(table: Loose, dump: str, shard: Shard, manifest: Manifest) -> Itera
 
 def _entries(repo: Repo, root: Path, bad: list[Bad]) -> tuple[Iterator[Entry], str | None]:
     if repo.git:
+        # The reading process starts sooner without what only clones need, or only tables.
+        from cpp_pipeline.dumps import gitstore
+
         try:
             store = gitstore.open_store(repo.folder, root)
             return gitstore.head_entries(store, bad, repo.name), store.head
-        except gitstore.UnreadableRepository as error:
+        except UnreadableRepository as error:
             bad.append(Bad(repo.name, error.reason, f"{error}; its work tree is read as plain files"))
     return repos.folder_entries(repo.folder, bad, repo.name), None
 

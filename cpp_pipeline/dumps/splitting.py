@@ -10,7 +10,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from cpp_pipeline.dumps.gitstore import UnreadableRepository, open_store
+from cpp_pipeline.dumps.gitdir import UnreadableRepository
 from cpp_pipeline.dumps.isolated import Reader
 from cpp_pipeline.dumps.jsonl import line_ranges
 from cpp_pipeline.dumps.packed import is_packed
@@ -68,6 +68,8 @@ def _words(path: Path | str, rule: Rule, n_folders: int) -> str:
 
 def _n_top_folders(path: Path | str) -> int:
     """Top folders of all repositories of a local folder; 0 where that is not to be had without reading it all."""
+    from cpp_pipeline.dumps.gitstore import open_store  # as in `listing`
+
     if is_remote(path) or detect_kind(path) != "folder":
         return 0
     root = local_path(path)

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 MAX_BYTES = 2_000_000
 MAX_LINE = 20_000
 MAX_MEAN_LINE = 500
@@ -105,21 +103,22 @@ def _has_long_line(source: bytes) -> bool:
 
 
 def _nesting(data: bytes) -> Refusal | None:
-    codes = np.frombuffer(data, np.uint8)
     for opening, others in ((b"{", _NO_BRACES), (b"(", _NO_PARENTHESES)):
-        if _holds_many(codes, opening) and _depth(data.translate(None, others), opening) > MAX_NESTING:
+        if _holds_many(data, opening) and _depth(data.translate(None, others), opening) > MAX_NESTING:
             return Refusal("nesting", f"more than {MAX_NESTING} levels of {opening.decode()}")
-    if _holds_many(codes, b"<") and _angle_depth(data) > MAX_NESTING:
+    if _holds_many(data, b"<") and _angle_depth(data) > MAX_NESTING:
         return Refusal("nesting", f"more than {MAX_NESTING} levels of <")
     return None
 
 
-def _holds_many(codes: np.ndarray, opening: bytes) -> bool:
-    return int(np.count_nonzero(codes == ord(opening))) > MAX_NESTING
+def _holds_many(data: bytes, opening: bytes) -> bool:
+    return data.count(opening) > MAX_NESTING
 
 
 def _depth(brackets: bytes, opening: bytes) -> int:
     """Deepest nesting in text that holds brackets only."""
+    import numpy as np  # few files come here, and the reading process starts sooner without it
+
     level = np.cumsum(np.where(np.frombuffer(brackets, np.uint8) == ord(opening), 1, -1))
     # Counted from the lowest point so far, so that stray closings (in comments) do not hide a tower.
     return int((level - np.minimum(np.minimum.accumulate(level), 0)).max())
