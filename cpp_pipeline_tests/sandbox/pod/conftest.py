@@ -15,5 +15,5 @@ from cpp_pipeline_tests.sandbox.pod.containers import Pod, pod
 def running(request: pytest.FixtureRequest) -> Iterator[Pod]:
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
-        with pod(Path(name), request.param) as found:
+        with pod(Path(name), request.param, makes_headers=request.param == "bubblewrap") as found:
             yield found

@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import cpp_pipeline
+from cpp_pipeline.sandbox.compiling.pch import identity
 
 REPOSITORY = Path(cpp_pipeline.__path__[0]).parent
 FIRST_UID = 61200
@@ -43,8 +45,11 @@ class Pod:
 
 
 @contextlib.contextmanager
-def pod(folder: Path, boxes: str) -> Iterator[Pod]:
-    """A pod that is ready, until the block ends; `folder` must be reachable for every user."""
+def pod(folder: Path, boxes: str, makes_headers: bool = True) -> Iterator[Pod]:
+    """A pod that is ready, until the block ends; `folder` must be reachable for every user.
+
+    One that does not make its precompiled headers finds those of root's judges, as in an image; they take it a minute.
+    """
     skip_without_root()
     with contextlib.ExitStack() as stack:
         uids = free_uid(), free_uid() + 1
@@ -53,6 +58,8 @@ def pod(folder: Path, boxes: str) -> Iterator[Pod]:
             place.mkdir()
             place.chmod(0o777 if name == "shared" else 0o700)
             os.chown(place, owner, owner)
+        if not makes_headers:
+            _give_headers(places["judge"] / "private", uids[0], boxes)
         common = ["--socket", str(places["shared"] / "runner.sock"), "--folder"]
         running = ["runner", *common, str(places["runner"]), "--boxes", boxes]
         runner = stack.enter_context(started(uids[1], running, {"SECRET": "token"}))
@@ -62,6 +69,19 @@ def pod(folder: Path, boxes: str) -> Iterator[Pod]:
         line = judge.stdout.readline().decode()  # it comes when the judge is proven
         assert line.startswith("listening "), line
         yield Pod(judge, runner, line.split()[1], folder, uids)
+
+
+def _give_headers(private: Path, uid: int, boxes: str) -> None:
+    name = f"{identity()[:16]}-{{}}"
+    made = Path(tempfile.gettempdir()) / f"cpp-pipeline-pch-0-{name.format('bubblewrap')}"
+    given = private / f"cpp-pipeline-pch-{uid}-{name.format(f'pod-{boxes}')}"
+    private.mkdir()
+    for kind in ("O0", "O0-wide", "O1-objects", "O1-instances"):
+        if (made / f"gpp-cpp20-{kind}" / "complete").exists():
+            shutil.copytree(made / f"gpp-cpp20-{kind}", given / f"gpp-cpp20-{kind}")
+    for path in (private, *private.rglob("*")):
+        os.chown(path, uid, uid)
+    private.chmod(0o700)
 
 
 def free_uid() -> int:
