@@ -71,7 +71,7 @@ EDITS = [
     ("1", "11"),
     ('"}"', '"x"'),
     ("int add", "long add"),
-    ("{", "{ // why"),
+    ("{", "{ // why\n"),
 ]
 FILES = st.lists(st.sampled_from(FUNCTIONS), min_size=1, max_size=6, unique=True).map(
     lambda parts: "#include <x>\nnamespace a {\nnamespace b {\n\n" + "\n".join(parts) + "\n}  // namespace b\n}\n"
@@ -90,6 +90,16 @@ def test_pieces_tell_what_the_whole_file_tells(before: str, changes: list[tuple[
         after = after.replace(was, now, count)
     whole = compare(before, after, [Piece(before, after, 0)])
     assert facts(compare(before, after, pieces(before, after))) == facts(whole)
+
+
+def test_a_change_that_breaks_the_code_around_it_is_no_change_of_one_function() -> None:
+    """Of such code, pieces and the whole may tell different functions; none may become a training row."""
+    before = (
+        "namespace a {\nnamespace b {\n\nint one() { return 1; }\n\nint two[] = {\n  2,\n};\n\n}  // namespace b\n}\n"
+    )
+    after = before.replace("{ return", "{ // why return")
+    for found in (pieces(before, after), [Piece(before, after, 0)]):
+        assert compare(before, after, found).has_residue is not False
 
 
 def test_only_the_definition_around_a_change_is_a_piece() -> None:
