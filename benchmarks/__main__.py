@@ -61,13 +61,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{', '.join(absent)}: no such folder", file=sys.stderr)
         return 2
     options = Options(args.humaneval, args.workers, args.quick, args.seed, *folders, args.repeats)
-    found = {name: _measured(name, options) for name in chosen}
-    rows = [row for subject in found.values() for row in subject.rows]
-    report.show(rows)
     whole = not args.names and not args.quick
     folder = args.out or (_HERE.parent / "docs" if whole else None)
-    if folder is not None:
-        report.write(found, folder, subjects())
+    rows: list[Row] = []
+    for name in chosen:
+        found = _measured(name, options)
+        rows += found.rows
+        if folder is not None:  # after each: a run takes more than an hour, and its last subject may fail
+            report.write({name: found}, folder, subjects())
+    report.show(rows)
     missed = [f"{row.subject}: {row.what}" for row in rows if row.ok is False]
     print(f"{len(rows)} rows, {len(missed)} bars missed{': ' if missed else ''}{'; '.join(missed)}")
     return 1 if missed else 0

@@ -115,6 +115,14 @@ def test_the_page_in_docs_is_that_of_the_rows_beside_it() -> None:
     assert set(subjects) <= set(all_subjects())
 
 
+def test_what_was_measured_is_kept_when_a_later_subject_fails(tmp_path: Path) -> None:
+    broken = tmp_path / "problems.jsonl"
+    broken.write_text("no json\n")
+    with pytest.raises(ValueError):
+        main(["data_repairs", "sandbox_verdicts", "--quick", "--humaneval", str(broken), "--out", str(tmp_path)])
+    assert set(report.kept(tmp_path / "benchmarks.json")) == {"data_repairs"}
+
+
 def test_without_its_data_a_subject_is_not_run_and_the_others_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sandbox_speed", "sandbox_verdicts", "data_repairs", "--quick"]) == 0
     told = capsys.readouterr().out
