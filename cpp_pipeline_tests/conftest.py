@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from cpp_pipeline_tests.gcs.fixtures import bucket, gcs_server
 from cpp_pipeline_tests.minutes import pytest_terminal_summary
@@ -20,6 +21,9 @@ if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
     # Threads of OpenMP that wait spin: processes that have all cores each would take several times as long.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(workers))))
     gc.disable()  # until this process has imported all tests, see below
+
+settings.load_profile("ci")
+"""Hypothesis' own: the same examples at each run, no deadline. `--hypothesis-profile default` looks for new ones."""
 
 _FIRST = ("test_end_to_end.py", "launch", "test_dagster_ui.py", "test_bad_input.py", "test_pod.py")
 """Files and folders of minutes: begun last, one of them would keep a single process busy after all others have ended.

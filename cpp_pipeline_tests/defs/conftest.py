@@ -6,6 +6,7 @@ The sizes of the assets are read when `cpp_pipeline.defs` is imported, so it is 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -23,6 +24,9 @@ from cpp_pipeline.launch.choose import launcher
 from cpp_pipeline.launch.sandbox import SandboxResource
 from cpp_pipeline.storage.dumps import add_dump
 from cpp_pipeline_tests.defs.support import Bench, frame
+
+SIZES = replace(PRESET, train_problems=9, eval_problems=3, mined_candidates=3)
+"""Of `problem_tables`."""
 
 if (PRESET.name, SETTINGS.seed) != ("smoke", 0):
     raise RuntimeError(
@@ -64,6 +68,8 @@ def bundled(tmp_path_factory: pytest.TempPathFactory, instance: dg.DagsterInstan
 
 @pytest.fixture(scope="session")
 def problem_tables(judging: Bench, bundled: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
-    """The problem tables at the smallest preset, mined from the bundled dump and judged by the real sandbox."""
+    """The problem tables at small sizes, mined from the bundled dump and judged by the real sandbox."""
     given = {"docstring_pairs": bundled["docstring_pairs"], "duplicate_pairs": frame("duplicate_pairs")}
-    return judging.in_memory(problems.eval_problems, problems.train_problems, inputs=given)
+    with pytest.MonkeyPatch.context() as few:
+        few.setattr(problems, "PRESET", SIZES)
+        return judging.in_memory(problems.eval_problems, problems.train_problems, inputs=given)

@@ -11,6 +11,7 @@ from cpp_pipeline.defs import problems
 from cpp_pipeline.defs.resources import PRESET
 from cpp_pipeline.schemas import TABLES
 from cpp_pipeline.storage.dumps import add_problems
+from cpp_pipeline_tests.defs.conftest import SIZES
 from cpp_pipeline_tests.defs.support import Bench, frame, row
 
 Tables = dict[str, pl.DataFrame]
@@ -18,7 +19,7 @@ Tables = dict[str, pl.DataFrame]
 
 def test_the_preset_sets_the_sizes(problem_tables: Tables) -> None:
     family = {n: problem_tables[n].filter(source="family").height for n in ("train_problems", "eval_problems")}
-    assert family == {"train_problems": PRESET.train_problems, "eval_problems": PRESET.eval_problems}
+    assert family == {"train_problems": SIZES.train_problems, "eval_problems": SIZES.eval_problems}
     for name in family:
         assert TABLES[name].violations(problem_tables[name].lazy()) == {}
 
@@ -31,7 +32,7 @@ def test_no_ingredients_are_on_both_sides(problem_tables: Tables) -> None:
 
 def test_problems_are_mined_from_the_dump_and_refused_ones_have_a_reason(problem_tables: Tables) -> None:
     mined = problem_tables["train_problems"].filter(source="mined")
-    assert 0 < mined.height <= PRESET.mined_candidates
+    assert 0 < mined.height <= SIZES.mined_candidates
     assert mined["provenance"].str.starts_with("bundled:").all()
     assert mined["mutation_score"].min() >= 0.8  # type: ignore[operator]
     assert "member function" in set(problem_tables["train_problems_quarantine"]["reason"])
