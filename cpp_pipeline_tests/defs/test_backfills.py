@@ -147,6 +147,7 @@ def test_of_three_dumps_a_bad_one_is_named_with_its_cause_and_after_repair_only_
     assert backfill.alarm() == {}
 
 
+@pytest.mark.slow
 @ON_FEW
 def test_a_truncated_archive_is_read_in_part_told_and_after_repair_only_it_changes(
     backfill: Backfill, tmp_path: Path

@@ -140,6 +140,7 @@ def test_training_problems_have_two_styles_of_all_four_and_held_out_ones_have_al
     assert max(used.values()) < 2 * min(used.values())
 
 
+@pytest.mark.slow
 def test_one_step_problems_run_out_and_two_step_ones_take_their_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(family, "ONE_STEP_SHARE", 0.5)
     train = generate(6000, 0, seed=0)[0]

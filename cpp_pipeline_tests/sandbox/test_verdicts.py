@@ -44,6 +44,7 @@ def _facts(result: Result) -> tuple[object, ...]:
     return (result.id, result.verdict, result.compile_ok, result.tests_passed, result.tests, result.error)
 
 
+@pytest.mark.slow  # the canaries judge attacks beside right solutions, too
 def test_attacks_gain_nothing_beside_twenty_others(client: SandboxClient) -> None:
     others = [
         Job(f"honest{i}", f"{HEAD} {{ int unique{i} = {i}; {BODIES[0]} }}", HEAD, list(SUM.tests), timeout=1.0)

@@ -111,6 +111,7 @@ def run(job: Callable[[], dg.JobDefinition], instance: dg.DagsterInstance, parti
         return result.success
 
 
+@pytest.mark.slow
 def test_a_lost_pod_costs_its_own_partition(
     cluster: Cluster, instance: dg.DagsterInstance, environment: dict[str, str]
 ) -> None:

@@ -22,12 +22,13 @@ time.sleep({left})
 """
 
 
+@pytest.mark.slow  # each starts a group of processes that import torch
 @pytest.mark.parametrize(
     ("act", "left", "code"),
     [
         (f"sys.exit({max(DO_NOT_RETRY)})", 60, max(DO_NOT_RETRY)),
-        pytest.param("os.kill(os.getpid(), 9)", 60, 128 + 9, marks=pytest.mark.slow),
-        pytest.param("pass", 0, 0, marks=pytest.mark.slow),
+        ("os.kill(os.getpid(), 9)", 60, 128 + 9),
+        ("pass", 0, 0),
     ],
 )
 def test_the_code_of_the_process_that_failed(tmp_path: Path, act: str, left: int, code: int) -> None:

@@ -98,7 +98,7 @@ def test_words_that_the_rule_knows_exist() -> None:
 
 
 @given(st.lists(STATEMENTS, min_size=1, max_size=4).map(" ".join))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_plain_body_reaches_no_name_from_outside(body: str) -> None:
     code = f"int solve(int n) {{ {body} return n; }}"
     if is_plain(code, "int solve(int n)", "solve", "int v(int n) { return n; } int w(int n) { return n; }"):
