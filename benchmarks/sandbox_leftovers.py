@@ -24,7 +24,7 @@ from cpp_pipeline.sandbox.types import Caps, Job, Result
 _NAME = "sandbox_leftovers"
 _BECOME_SUBREAPER = 36
 _IDLE_SECONDS = 1.0
-_KEPT = "cpp-pipeline-pch-"  # precompiled headers, for the next start
+_KEPT = ("cpp-pipeline-pch-", "cpp-pipeline-programs-")  # compiled, for the next start
 _MEMORY_BAR_MIB = 8.0
 _HEAD = "int solve(int a)"
 _TESTS = [{"args": [n], "expected": n + 1} for n in range(3)]
@@ -120,7 +120,7 @@ def _traces(pid: int, folder: Path, others: set[int], owner: int = 0) -> Traces:
     return Traces(
         len(set(processes.descendants(os.getpid())) - others),
         processes.mounts(pid or "self"),
-        sum(1 for path in folder.rglob("*") if _KEPT not in str(path)),
+        sum(1 for path in folder.rglob("*") if not any(kept in str(path) for kept in _KEPT)),
         processes.open_files(pid) if pid else 0,
         sum(f"-{pid or owner}-" in path.name for path in Path("/sys/fs/cgroup").rglob("cpp-pipeline-*")),
     )

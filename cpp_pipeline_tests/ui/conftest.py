@@ -71,16 +71,20 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pages(browser: Browser) -> Pages:
-    """Opens an empty page of a laptop's size, that waits for what it is asked to find."""
+def pages(browser: Browser) -> Iterator[Pages]:
+    """Opens an empty page of a laptop's size, that waits for what it is asked to find.
 
-    @contextmanager
-    def opened() -> Iterator[Page]:
-        with browser.new_context(viewport={"width": 1440, "height": 900}) as context:
-            context.set_default_timeout(WAITS_MS)
-            yield context.new_page()
+    They are tabs of one user: what the first has loaded and compiled, the others find in the browser's cache.
+    """
+    with browser.new_context(viewport={"width": 1440, "height": 900}) as context:
+        context.set_default_timeout(WAITS_MS)
 
-    return opened
+        @contextmanager
+        def opened() -> Iterator[Page]:
+            with context.new_page() as page:
+                yield page
+
+        yield opened
 
 
 @pytest.fixture

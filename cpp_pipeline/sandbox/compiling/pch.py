@@ -14,10 +14,8 @@ import logging
 import os
 import re
 import shutil
-import stat
 import tempfile
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -25,6 +23,7 @@ from pathlib import Path
 
 from cpp_pipeline.sandbox.compiling.compilers import FLAGS, SANITIZE, Build, ToolchainError, find, installed
 from cpp_pipeline.sandbox.isolation import BoxResult, Limits
+from cpp_pipeline.sandbox.kept import is_closed
 
 logger = logging.getLogger(__name__)
 PREBUILT = Path("/opt/cpp-pipeline/prepared")
@@ -48,7 +47,6 @@ _LIMITS = Limits(
     workspace_bytes=256 << 20,
 )
 _NAME = re.compile(r"\b[A-Za-z]\w*")
-_UNUSED_DAYS = 3
 _HEADER_BYTES = 100 << 20
 Compile = Callable[[list[str], Path, Limits], BoxResult]
 """Runs one command line of a compiler in a box: the folder is mounted at /out, our sources at /box/native."""
@@ -64,7 +62,7 @@ class Prepared:
     open_folder : callable
         Makes a folder that a box can write to.
     root : Path
-        The cache folder; see `cache_folder`.
+        The cache folder; see `kept_folder`.
     given : Path, optional
         Folder of the same kind and identity that an image brings along; what is whole there is taken from it, if
         nobody but root and this user can change it. Nothing is written to it.
@@ -209,29 +207,6 @@ def identity() -> str:
     return hashlib.sha256(sources + " ".join(texts).encode()).hexdigest()
 
 
-def cache_folder(name: str, private: Path) -> Path:
-    """The folder of that name that outlives the service; `private` where this user cannot trust it."""
-    parent, prefix = Path(tempfile.gettempdir()), f"cpp-pipeline-pch-{os.geteuid()}-"
-    shared = parent / f"{prefix}{name}"
-    with contextlib.suppress(FileExistsError):  # of something that is no folder: refused below
-        shared.mkdir(mode=0o755, exist_ok=True)
-    if shared.is_dir() and _closed(shared, os.geteuid()):
-        os.utime(shared)
-        for other in parent.glob(f"{prefix}*"):  # of other versions, for which nobody has asked for days
-            with contextlib.suppress(FileNotFoundError):  # another service that starts removes them too
-                if time.time() - other.lstat().st_mtime > _UNUSED_DAYS * 86400:
-                    shutil.rmtree(other, ignore_errors=True)
-        return shared
-    private.mkdir(exist_ok=True)
-    return private
-
-
-def _closed(path: Path, *owners: int) -> bool:
-    """Whether it is no link, belongs to one of these users, and nobody else may write to it."""
-    found = path.lstat()
-    return found.st_uid in owners and not stat.S_ISLNK(found.st_mode) and not found.st_mode & 0o022
-
-
 @functools.cache
 def _trusted(root: Path, name: str) -> Path | None:
     """A folder of an image, if it is whole and closed to others; looked at once, since nobody then changes it."""
@@ -239,7 +214,7 @@ def _trusted(root: Path, name: str) -> Path | None:
     if not (folder / "complete").is_file():
         return None
     for path in (root.parent, root, folder, *folder.iterdir()):
-        if not _closed(path, 0, os.geteuid()):
+        if not is_closed(path, 0, os.geteuid()):
             logger.warning("%s is built anew: others may change %s; chown it to root and chmod go-w", folder, path)
             return None
     return folder

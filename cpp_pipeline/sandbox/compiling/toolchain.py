@@ -25,10 +25,10 @@ from cpp_pipeline.sandbox.compiling.pch import (
     PREBUILT,
     WIDE,
     Prepared,
-    cache_folder,
     identity,
 )
 from cpp_pipeline.sandbox.isolation import Backend, Box, BoxResult, IsolationError, Limits
+from cpp_pipeline.sandbox.kept import kept_folder
 from cpp_pipeline.sandbox.types import Caps
 
 __all__ = ["NATIVE", "Build", "Compiled", "Toolchain", "ToolchainError"]
@@ -117,7 +117,7 @@ class Toolchain:
         self.linker = ("-fuse-ld=mold",) if shutil.which("mold") else ()
         self._identity = identity()
         # a precompiled header may hold paths, which are not the same in every kind of box
-        root = cache_folder(f"{self._identity[:16]}-{boxes.name}", work / "pch") if cache is None else cache
+        root = kept_folder("pch", f"{self._identity[:16]}-{boxes.name}", work / "pch") if cache is None else cache
         self._prepared = Prepared(self._run, self.open_folder, root, prebuilt / self._identity, room)
 
     def version(self, compiler: str = "g++") -> str:

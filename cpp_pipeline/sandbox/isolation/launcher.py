@@ -6,13 +6,17 @@ environment of a box, and removing what a box wrote.
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shutil
 import subprocess
 from pathlib import Path
 
 from cpp_pipeline.sandbox.isolation.box import IsolationError, Limits
+from cpp_pipeline.sandbox.kept import kept_folder
 
 NOBODY = 65534
+_FLAGS = ("-O1", "-std=gnu11")
 NATIVE = Path(__file__).resolve().parents[1] / "native"
 ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
@@ -25,7 +29,10 @@ ROOT_LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 
 
 def build(source: str, folder: Path) -> Path:
-    """Compile one of our own C files of `native/` to `folder`, with the compiler of the host.
+    """One of our own C files of `native/` as a program in `folder`, by the compiler of the host.
+
+    What the same compiler has made of the same source before is copied: two such programs are half of what a service
+    takes to start.
 
     Raises
     ------
@@ -36,12 +43,29 @@ def build(source: str, folder: Path) -> Path:
     if compiler is None:
         raise IsolationError("a C compiler is needed to build the launcher of boxes; on Debian: apt-get install gcc")
     program = folder / Path(source).stem
+    kept = kept_folder("programs", _identity(compiler, source), folder / "programs") / program.name
+    if kept.is_file():
+        return Path(shutil.copy(kept, program))
+    _compile(compiler, source, program)
+    whole = kept.with_suffix(f".{os.getpid()}")  # another service that starts sees all of it or nothing
+    shutil.copy(program, whole).replace(kept)
+    return program
+
+
+def _identity(compiler: str, source: str) -> str:
+    """Of what comes out: the source, how it is compiled, and the compiler, which is replaced when it is updated."""
+    found = Path(compiler).resolve().stat()
+    parts = (compiler, str(found.st_size), str(found.st_mtime_ns), *_FLAGS)
+    return hashlib.sha256("\0".join(parts).encode() + (NATIVE / source).read_bytes()).hexdigest()[:16]
+
+
+def _compile(compiler: str, source: str, program: Path) -> None:
     for linking in (["-static"], []):  # a static program starts faster, but not every system has a static libc
-        order = [compiler, "-O1", "-std=gnu11", *linking, "-o", str(program), str(NATIVE / source)]
+        order = [compiler, *_FLAGS, *linking, "-o", str(program), str(NATIVE / source)]
         done = subprocess.run(order, capture_output=True, text=True, check=False)
         if done.returncode == 0:
             program.chmod(0o755)
-            return program
+            return
     raise IsolationError(f"{compiler} cannot build {source}: {done.stderr[-400:]}")
 
 

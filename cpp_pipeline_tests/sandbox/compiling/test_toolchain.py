@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -13,7 +12,6 @@ import pytest
 
 from cpp_pipeline.sandbox.compiling import compilers
 from cpp_pipeline.sandbox.compiling.compilers import find
-from cpp_pipeline.sandbox.compiling.pch import cache_folder
 from cpp_pipeline.sandbox.compiling.toolchain import Build, Compiled, Toolchain, ToolchainError
 from cpp_pipeline.sandbox.isolation import Backend, Box, BoxResult, IsolationError
 from cpp_pipeline.sandbox.isolation.choose import open_backend
@@ -200,35 +198,6 @@ def test_clang_is_the_same_from_outside(toolchain: Toolchain) -> None:
         toolchain, "#include <bits/stdc++.h>\nint main() { char b[9]; std::to_chars(b, b + 9, 6); }", build
     )
     assert heavy.status == "ok"
-
-
-@pytest.fixture
-def shared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """What the cache takes for the folder of temporary files."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    return tmp_path
-
-
-def test_a_cache_that_others_may_write_to_is_not_used(shared: Path) -> None:
-    private = shared / "private"
-    mine = cache_folder("a", private)
-    assert mine.parent == shared
-    assert cache_folder("a", private) == mine
-    mine.chmod(0o777)
-    assert cache_folder("a", private) == private
-    mine.rmdir()
-    mine.symlink_to(shared)
-    assert cache_folder("a", private) == private
-
-
-def test_caches_of_other_versions_go_when_nobody_has_used_them_for_days(shared: Path) -> None:
-    old, recent = (cache_folder(name, shared / "private") for name in ("old", "recent"))
-    for folder, days in ((old, 4), (recent, 1)):
-        (folder / "some").mkdir()
-        then = folder.stat().st_mtime - days * 86400
-        os.utime(folder, (then, then))
-    cache_folder("new", shared / "private")
-    assert (old.exists(), recent.exists()) == (False, True)
 
 
 def test_identity_and_folders(toolchain: Toolchain, boxes: Backend, work: Path) -> None:

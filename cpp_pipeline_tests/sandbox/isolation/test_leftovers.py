@@ -150,7 +150,7 @@ def test_service_without_privileges(folder: Path) -> None:
     if python is None or os.geteuid() != 0:
         pytest.skip("needs root, and a Python that nobody can run")
     room = folder / "cpp_pipeline"
-    for part in ("__init__.py", "sandbox/__init__.py", "sandbox/isolation", "sandbox/native"):
+    for part in ("__init__.py", "sandbox/__init__.py", "sandbox/kept.py", "sandbox/isolation", "sandbox/native"):
         source = _REPOSITORY / "cpp_pipeline" / part
         for path in [source] if source.is_file() else [p for p in source.rglob("*") if p.is_file()]:
             target = room / path.relative_to(_REPOSITORY / "cpp_pipeline")
