@@ -48,7 +48,8 @@ def build(source: str, folder: Path) -> Path:
         return Path(shutil.copy(kept, program))
     _compile(compiler, source, program)
     whole = kept.with_suffix(f".{os.getpid()}")  # another service that starts sees all of it or nothing
-    shutil.copy(program, whole).replace(kept)
+    shutil.copy(program, whole)
+    whole.replace(kept)
     return program
 
 
