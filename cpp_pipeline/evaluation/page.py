@@ -1,7 +1,7 @@
 """One self-contained HTML page from tables, plots and code.
 
 Belongs here: markup and figures. Does not belong here: which numbers are shown (`reports`).
-matplotlib is imported when a figure is drawn, so that importing this module stays cheap.
+matplotlib and numpy are imported when a figure is drawn, so that importing this module stays cheap.
 """
 
 from __future__ import annotations
@@ -111,8 +111,10 @@ def points(title: str, label: str, metrics: Metrics, zero_line: bool = False) ->
 
 def histogram(title: str, label: str, count_label: str, values: Sequence[float], bins: int = 20) -> str:
     """How values between 0 and 1 are distributed."""
+    import numpy as np
+
     figure, axes = _figure(2.6)
-    axes.hist(values, bins=bins, range=(0, 1), color=INK)
+    axes.stairs(*np.histogram(values, bins=bins, range=(0, 1)), fill=True, color=INK)
     axes.set(title=title, xlabel=label, ylabel=count_label)
     return _image(figure, title)
 

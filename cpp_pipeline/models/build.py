@@ -39,6 +39,27 @@ GATE_UP_SCALE = 0.8
 """gate and up start below the other matrices, because SwiGLU multiplies two of their outputs; the loss
 after 110 steps of the tiny preset is the same for 0.4, 0.8 and 1.0"""
 
+_VECTOR_MATH = (
+    *(torch.acos, torch.asin, torch.atan, torch.cos, torch.sin, torch.tan, torch.tanh, torch.sqrt, torch.trunc),
+    *(torch.exp, torch.expm1, torch.log, torch.log10, torch.log1p, torch.log2, torch.lgamma),
+    *(torch.erf, torch.erfc, torch.erfinv),
+)
+
+
+def _resolve_vector_math() -> None:
+    """Call each of MKL's vector functions once, in one thread.
+
+    MKL chooses the kernel of a function at its first call. When several threads make that call at once, one of them
+    may get a kernel of low accuracy for its share (pytorch issue 188792; oneMKL 2024.2, which torch's wheels hold):
+    cosines of positions were off by 1.5e-4, and the weights of two equal trainings differed.
+    """
+    for dtype in (torch.float32, torch.float64):
+        for function in _VECTOR_MATH:
+            function(torch.full((1,), 0.5, dtype=dtype))
+
+
+_resolve_vector_math()  # before there is a model, and before this process is forked
+
 
 def default_device() -> torch.device:
     """The accelerator when there is one, otherwise the CPU.

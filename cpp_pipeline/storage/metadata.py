@@ -124,11 +124,14 @@ def _bars(labels: list[str], counts: list[int], column: str, title: str) -> Any:
 
 
 def _histogram(values: pl.Series, column: str, title: str) -> Any:
+    import numpy as np  # as `_axes` imports matplotlib
+
     figure, axes = _axes(2.4, ["1,000"], "rows")
     median, greatest = float(values.median() or 0), float(values.max() or 0)  # type: ignore[arg-type]
     if greatest > _SKEWED * max(1.0, median) and float(values.min() or 0) >= 0:  # type: ignore[arg-type]
         values, column = (values + 1).log(10), f"log10({column} + 1)"
-    axes.hist(values.to_numpy(), bins=30, color=_COLOUR)
+    # One outline; a bar each, as of `axes.hist`, takes half as long again to draw.
+    axes.stairs(*np.histogram(values.to_numpy(), bins=30), fill=True, color=_COLOUR)
     axes.set(title=title, xlabel=column, ylabel="rows")
     return figure
 

@@ -16,7 +16,8 @@ from cpp_pipeline.extract import token_table as module
 from cpp_pipeline.extract.lexer import cyclomatic, token_sha256, tokens
 from cpp_pipeline.extract.token_table import token_hashes, token_table
 
-SPACES = [chr(c) for c in range(0x110000) if chr(c).isspace()]
+SPACES = [chr(c) for c in range(0x3001) if chr(c).isspace()]
+"""U+3000 is the last of them."""
 PIECES = [
     *('R"(', ')"', 'R"x(', ')x"', 'u8R"', 'LR"é(', ')é"', 'R"0123456789abcdef(', 'R"0123456789abcdefg('),
     'R"' + "é" * 16,
