@@ -22,8 +22,9 @@ if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(workers))))
     gc.disable()  # until this process has imported all tests, see below
 
-settings.load_profile("ci")
-"""Hypothesis' own: the same examples at each run, no deadline. `--hypothesis-profile default` looks for new ones."""
+settings.register_profile("each commit", settings.get_profile("ci"), max_examples=50)
+settings.load_profile("each commit")
+"""The same examples at each run, no deadline; `--hypothesis-profile default` looks for twice as many, and new ones."""
 
 _FIRST = ("test_end_to_end.py", "launch", "test_dagster_ui.py", "test_bad_input.py", "test_pod.py")
 """Files and folders of minutes: begun last, one of them would keep a single process busy after all others have ended.

@@ -69,7 +69,7 @@ class Preset:
     """documented functions that are tried as problems, at most"""
     every_canary: bool = True
     """judge attacks and correct programs in all modes, and attacks by exit code, which they must deceive; otherwise
-    each in one mode, in turn, and of the programs of known verdict every other one"""
+    each in one mode, in turn, and of the programs of known verdict every third one"""
 
 
 _TINY_SHAPE = Shape(4, 128, 4, 2, 32, 384, 1024, 1024, rope_base=1e4)

@@ -90,14 +90,14 @@ def attacks(mode: str) -> list[Canary]:
 def programs(modes: Collection[str] = MODES, in_turn: bool = False) -> list[Canary]:
     """Programs of known verdict, and the correct ones, of some modes.
 
-    `in_turn` has every other one of known verdict, and each correct one in one mode.
+    `in_turn` has every third one of known verdict, and each correct one in one mode.
     """
     found = []
     for p in PROGRAMS:
         mode = "asserts" if p.mode == "rpc" and not (p.job.test_cases and "args" in p.job.test_cases[0]) else p.mode
         job = replace(p.job, id=f"program/{p.name}")
         found.append(Canary("program", mode or "rpc", p.mode, job, p.verdict, p.passed, p.total))
-    found = [c for c in found if c.mode in modes][:: 2 if in_turn else 1]
+    found = [c for c in found if c.mode in modes][:: 3 if in_turn else 1]
     wanted = len(set(modes))
     for i, (mode, p) in enumerate((mode, p) for mode, p in in_every_mode() if mode in modes):
         task, turn = divmod(i, wanted)
@@ -113,8 +113,8 @@ def run_canaries(client: Verifier, modes: Collection[str] = MODES, in_turn: bool
 
     Every job is judged anew, whatever a cache holds. With mode `exit_code`, the attacks are also judged by exit code,
     as a control: a last row says how many of them deceive that. With `in_turn`, the modes take turns: each attack,
-    and each correct program, is judged in one of the modes that it is made for in place of all, and every other
-    program of known verdict is left out.
+    and each correct program, is judged in one of the modes that it is made for in place of all, and of the programs
+    of known verdict there is every third one.
 
     Raises
     ------
