@@ -52,7 +52,9 @@ def _control_groups(pid: int) -> list[Path]:
     mounts = [
         Path(line.split()[4]) for line in Path("/proc/self/mountinfo").read_text().splitlines() if "cgroup" in line
     ]
-    return [path for mount in mounts for path in mount.rglob(f"cpp-pipeline-*-{pid}-*") if path.is_dir()]
+    # `os.walk`, unlike `Path.rglob`, passes over groups of other services that go meanwhile.
+    folders = [Path(parent, name) for mount in mounts for parent, names, _ in os.walk(mount) for name in names]
+    return [path for path in folders if path.match(f"cpp-pipeline-*-{pid}-*") and path.is_dir()]
 
 
 @pytest.fixture(params=["bubblewrap", pytest.param("landlock", marks=pytest.mark.slow), "gvisor"])
