@@ -10,6 +10,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 from cpp_pipeline.sandbox.isolation.box import IsolationError, Limits
@@ -31,8 +32,7 @@ ROOT_LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 def build(source: str, folder: Path) -> Path:
     """One of our own C files of `native/` as a program in `folder`, by the compiler of the host.
 
-    What the same compiler has made of the same source before is copied: two such programs are half of what a service
-    takes to start.
+    What the same compiler has made of the same source before is copied, so that services start sooner.
 
     Raises
     ------
@@ -47,9 +47,10 @@ def build(source: str, folder: Path) -> Path:
     if kept.is_file():
         return Path(shutil.copy(kept, program))
     _compile(compiler, source, program)
-    whole = kept.with_suffix(f".{os.getpid()}")  # another service that starts sees all of it or nothing
+    handle, whole = tempfile.mkstemp(dir=kept.parent)  # another service that starts sees all of it or nothing
+    os.close(handle)
     shutil.copy(program, whole)
-    whole.replace(kept)
+    os.replace(whole, kept)
     return program
 
 
